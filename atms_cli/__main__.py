@@ -1,0 +1,75 @@
+"""argv in, exit code out: the only place where an error becomes text and the process ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from atms_cli.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, AtmsError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+#: What a shell reports for a program that wrote into a closed pipe (128 + SIGPIPE).
+_EXIT_PIPE = 141
+
+
+def main() -> NoReturn:
+    """Run the command in sys.argv and end the process."""
+    code = _guarded(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = _EXIT_PIPE
+    except OSError as error:
+        os.write(2, f"error: cannot write the output: {error.strerror}\n".encode())
+        code = code or 1
+    # Finalising the interpreter would cost a tenth of the whole start; nothing of ours waits for it.
+    os._exit(code)
+
+
+def _guarded(arguments: list[str]) -> int:
+    try:
+        from atms_cli.cli.dispatch import run
+
+        return run(arguments)
+    except AtmsError as error:
+        _tell(error, arguments)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return _EXIT_PIPE
+    except Exception:  # noqa: BLE001  a bug must end in a report, not in a traceback on a person's screen
+        return _report(arguments)
+
+
+def _tell(error: AtmsError, arguments: list[str]) -> None:
+    if "--json" in arguments:
+        from atms_cli.store.jsontext import encode
+
+        record = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
+        sys.stderr.write(encode(record) + "\n")  # type: ignore[arg-type]
+        return
+    sys.stderr.write(f"error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
+
+
+def _report(arguments: list[str]) -> int:
+    """Write what went wrong to a file and name it."""
+    import platform
+    import tempfile
+    import traceback
+
+    from atms_cli import __version__
+
+    with tempfile.NamedTemporaryFile("w", prefix="atms-report-", suffix=".txt", delete=False, encoding="utf-8") as file:
+        file.write(f"atms {__version__}, Python {platform.python_version()}, {platform.platform()}\n")
+        file.write(f"arguments: {arguments}\n\n{traceback.format_exc()}")
+    _tell(AtmsError("atms has a bug and could not go on", f"please report it with this file: {file.name}"), arguments)
+    return EXIT_INTERNAL
+
+
+if __name__ == "__main__":
+    main()

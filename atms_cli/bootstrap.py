@@ -1,0 +1,127 @@
+"""Joins ports to adapters; each is made when it is first asked for."""
+
+from __future__ import annotations
+
+import os
+from os.path import join
+
+from atms_cli.store import paths
+from atms_cli.system.clock import SystemClock
+from atms_cli.system.ids import RandomIds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from atms_cli import ports
+    from atms_cli.domain.config import Config
+
+
+class OpenWorkspace:
+    """A workspace on the file system, as ports.Workspace."""
+
+    def __init__(self, root: str, environ: Mapping[str, str]) -> None:
+        self.root = root
+        self.directory = join(root, paths.DIRECTORY)
+        self.environ = environ
+        self.agent = environ.get("ATMS_AGENT") or None
+        self.actor = f"agent:{self.agent}" if self.agent else person(environ)
+        self.clock: ports.Clock = SystemClock()
+        self.ids: ports.Ids = RandomIds()
+        self._store: ports.Store | None = None
+        self._config: Config | None = None
+        self._roadmap: str | None = None
+        self._roadmap_seen: tuple[int, int, int] | None = None
+
+    @property
+    def store(self) -> ports.Store:
+        """Return the event store, opened once."""
+        if self._store is None:
+            from atms_cli.store.eventstore import in_directory
+
+            self._store = in_directory(self.directory, self.clock, self.ids)
+        return self._store
+
+    @property
+    def config(self) -> Config:
+        """Return the settings, read once."""
+        if self._config is None:
+            self._config = self.settings.load()
+        return self._config
+
+    def reload_config(self) -> None:
+        """Read the settings again when they are next asked for."""
+        self._config = None
+
+    def keep_config(self, config: Config) -> None:
+        """Go on with these settings until the next reload."""
+        self._config = config
+
+    @property
+    def settings(self) -> ports.Settings:
+        """Return atms.yaml."""
+        from atms_cli.store.settings import Settings
+
+        return Settings(self.root)
+
+    @property
+    def roadmap(self) -> ports.RoadmapFile:
+        """Return FEATURES.json, or TASKS.json where only that is there."""
+        from atms_cli.store.featurefile import JsonFeatureFile
+
+        named = self._roadmap or self.config["features"]["file"]
+        found = next((name for name in ("FEATURES.json", "TASKS.json") if os.path.exists(join(self.root, name))), "FEATURES.json")
+        return JsonFeatureFile(join(self.root, named or found), backups=join(self.directory, paths.BACKUPS))
+
+    def use_roadmap(self, path: str) -> None:
+        """Keep in step with another file than the usual one."""
+        self._roadmap = os.path.abspath(path)
+
+    def roadmap_changed(self) -> bool:
+        """Return whether there is a roadmap file that differs from the last time this was asked."""
+        try:
+            status = os.stat(self.roadmap.path)
+        except FileNotFoundError:
+            return False
+        before, self._roadmap_seen = self._roadmap_seen, (status.st_mtime_ns, status.st_size, status.st_ino)
+        return before != self._roadmap_seen
+
+    @property
+    def runner(self) -> ports.Runner:
+        """Return what runs commands to their end."""
+        from atms_cli.system.runner import LocalRunner
+
+        return LocalRunner()
+
+    @property
+    def run_files(self) -> ports.RunFiles:
+        """Return the files of attempts and gate runs."""
+        from atms_cli.store.runfiles import RunDirectories
+
+        return RunDirectories(join(self.directory, paths.RUNS))
+
+    def loop_holder(self) -> str | None:
+        """Return who runs `atms run` here, or None if nobody does."""
+        from atms_cli.store.lock import holder, is_held
+
+        path = join(self.directory, paths.RUN_LOCK)
+        return holder(path) if is_held(path) else None
+
+
+def person(environ: Mapping[str, str]) -> str:
+    """Return the name of the person at the keyboard."""
+    named = environ.get("USER") or environ.get("LOGNAME")
+    if named:
+        return named
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+def open_workspace(directory: str | None, environ: Mapping[str, str]) -> OpenWorkspace:
+    """Open the workspace named, or the one found upward from the working directory."""
+    root = paths.check_root(directory) if directory else paths.find_root(os.getcwd(), environ)
+    return OpenWorkspace(root, environ)

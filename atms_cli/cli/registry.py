@@ -1,0 +1,42 @@
+"""Which commands there are, and the function behind each; a trailing underscore keeps clear of Python's names."""
+
+from __future__ import annotations
+
+#: Group to its module and the functions in it, in the order of `--help`.
+GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "task": (
+        "atms_cli.cli.task",
+        (
+            "add", "list_", "show", "update", "depend", "start", "done", "fail", "cancel", "reopen", "retry", "claim", "release",
+            "heartbeat", "logs", "wait",
+        ),
+    ),
+    "queue": ("atms_cli.cli.queue", ("status", "list_", "next_", "explain", "pause", "resume")),
+    "agent": ("atms_cli.cli.agent", ("register", "list_", "show", "remove")),
+    "feature": ("atms_cli.cli.feature", ("list_", "show", "suggest", "approve", "reject", "plan", "sync", "diff")),
+    "gate": ("atms_cli.cli.gate", ("add", "list_", "show", "remove", "run")),
+    "config": ("atms_cli.cli.config", ("get", "set_", "unset", "list_", "path", "validate", "schema")),
+}  # fmt: skip
+#: Commands without a group.
+SINGLE: dict[str, str] = {
+    "init": "atms_cli.cli.workspace:init",
+    "status": "atms_cli.cli.workspace:status",
+    "run": "atms_cli.cli.run:run",
+    "demo": "atms_cli.cli.demo:demo",
+    "log": "atms_cli.cli.history:log",
+    "doctor": "atms_cli.cli.workspace:doctor",
+    "version": "atms_cli.cli.version:version",
+}
+
+
+def command_name(function: str) -> str:
+    """Return what a person types for a function."""
+    return function.rstrip("_").replace("_", "-")
+
+
+def targets() -> dict[str, str]:
+    """Return every command, as typed, with its handler as `module:function`."""
+    grouped = {
+        f"{group} {command_name(function)}": f"{module}:{function}" for group, (module, functions) in GROUPS.items() for function in functions
+    }
+    return SINGLE | grouped

@@ -1,0 +1,213 @@
+"""Words and tables for people. No library: importing one would cost more than the command."""
+
+from __future__ import annotations
+
+import os
+
+from atms_cli.domain.moment import describe_duration, seconds_between
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from atms_cli.cli.call import Call
+    from atms_cli.domain.records import Agent, Event, JsonObject, Task
+
+#: Symbol and style of each status; the symbol says it without colour.
+STATUS_MARKS: dict[str, tuple[str, str]] = {
+    "created": ("·", "dim"),
+    "queued": ("○", ""),
+    "assigned": ("◔", "cyan"),
+    "in_progress": ("▶", "cyan"),
+    "validating": ("◑", "cyan"),
+    "review": ("?", "yellow"),
+    "blocked": ("■", "yellow"),
+    "completed": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "cancelled": ("–", "dim"),
+    "archived": ("–", "dim"),
+}
+_PRIORITY_STYLES = {"critical": "red", "high": "yellow", "background": "dim"}
+_NARROWEST = 20
+
+
+def terminal_width() -> int:
+    """Return the columns of the terminal, 100 where there is none."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size(1).columns or 100
+    except OSError:
+        return 100
+
+
+def width(text: str) -> int:
+    """Return the columns that a text takes; East Asian characters take two."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def cut(text: str, columns: int) -> str:
+    """Return a text that fits, with an ellipsis where it was cut; one line only."""
+    line = " ".join(text.split())
+    if width(line) <= columns:
+        return line
+    kept = ""
+    for character in line:
+        if width(kept + character) > columns - 1:
+            break
+        kept += character
+    return kept + "…"
+
+
+def table(call: Call, headers: Sequence[str], rows: Sequence[Sequence[tuple[str, str]]], *, stretch: int) -> str:
+    """Return aligned rows of (text, style) under headers; column `stretch` gives way to a narrow terminal."""
+    widths = [max([width(header), *(width(row[column][0]) for row in rows)]) for column, header in enumerate(headers)]
+    others = sum(widths) - widths[stretch] + 2 * (len(widths) - 1)
+    widths[stretch] = min(widths[stretch], max(_NARROWEST, terminal_width() - others))
+    lines = [_line(call, [(header, "dim") for header in headers], widths)]
+    lines += [_line(call, row, widths) for row in rows]
+    return "\n".join(lines)
+
+
+def _line(call: Call, cells: Sequence[tuple[str, str]], widths: Sequence[int]) -> str:
+    parts: list[str] = []
+    for (text, style), columns in zip(cells, widths, strict=True):
+        shown = cut(text, columns)
+        parts.append((call.style(shown, style) if style else shown) + " " * (columns - width(shown)))
+    return "  ".join(parts).rstrip()
+
+
+def status_cell(status: str, blocked: bool = False) -> tuple[str, str]:
+    """Return a status with its mark; a queued task that waits for others says so."""
+    if blocked and status == "queued":
+        return "◌ waiting", "dim"
+    mark, style = STATUS_MARKS.get(status, ("", ""))
+    return f"{mark} {status.replace('_', ' ')}".strip(), style
+
+
+def task_table(call: Call, tasks: Sequence[Task]) -> str:
+    """Return tasks as a table."""
+    rows = [
+        (
+            (task["id"], "bold"),
+            status_cell(task["status"], bool(task.get("blocked_by"))),
+            (task["priority"], _PRIORITY_STYLES.get(task["priority"], "")),
+            (task["title"], ""),
+            (task["assigned_agent"] or "", "dim"),
+        )
+        for task in tasks
+    ]
+    return table(call, ("ID", "STATUS", "PRIORITY", "TITLE", "AGENT"), rows, stretch=3)
+
+
+def task_line(call: Call, task: Task) -> str:
+    """Return a task in one line."""
+    mark, style = STATUS_MARKS[task["status"]]
+    return f"{call.style(mark, style) if style else mark} {call.style(task['id'], 'bold')}  {task['title']}"
+
+
+def pairs(call: Call, values: Sequence[tuple[str, str]]) -> str:
+    """Return names and values, aligned, leaving out what is empty."""
+    shown = [(name, value) for name, value in values if value]
+    widest = max((len(name) for name, _ in shown), default=0)
+    return "\n".join(f"{call.style(name.ljust(widest), 'dim')}  {value}" for name, value in shown)
+
+
+def task_card(call: Call, task: Mapping[str, object], now: str) -> str:
+    """Return everything about a task for a person."""
+    attempts = task["attempt_list"] if isinstance(task["attempt_list"], list) else []
+    parts = [
+        f"{call.style(str(task['id']), 'bold')}  {task['title']}",
+        pairs(call, _facts(task, now)),
+        str(task["description"]),
+        _section(call, "Prompt", [str(task["prompt"])] if task["prompt"] else []),
+        _section(call, "Waits for", [_linked(call, each) for each in _list(task["blockers"])]),
+        _section(call, "Unblocks", [_linked(call, each) for each in _list(task["dependents"])]),
+        _section(call, "Done when", [f"- {each}" for each in _criteria(task)]),
+        _section(call, "Attempts", [_attempt(call, attempt) for attempt in attempts]),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _list(value: object) -> list[JsonObject]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _criteria(task: Mapping[str, object]) -> list[str]:
+    criteria = task["validation_criteria"]
+    if not isinstance(criteria, dict):
+        return []
+    return [*criteria["success_criteria"], *(f"gate {name} passes" for name in criteria["gates"])]
+
+
+def _facts(task: Mapping[str, object], now: str) -> list[tuple[str, str]]:
+    lease = task["lease"]
+    effort = task["estimated_effort"]
+    status = str(task["status"]).replace("_", " ")
+    return [
+        ("status", f"{status}: {task['reason']}" if task["reason"] else status),
+        ("priority", str(task["priority"])),
+        ("category", f"{task['category']}, {task['complexity']}"),
+        ("feature", str(task["feature_id"] or "")),
+        ("parent", str(task["parent_id"] or "")),
+        ("agent", str(task["assigned_agent"] or task["agent"] or "")),
+        ("lease", f"until {lease['expires_at']}" if isinstance(lease, dict) else ""),
+        ("needs", ", ".join(_strings(task["required_capabilities"]))),
+        ("tags", ", ".join(_strings(task["tags"]))),
+        ("effort", describe_duration(float(effort) * 60) if isinstance(effort, int | float) else ""),
+        ("value", str(task["business_value"])),
+        ("deadline", str(task["deadline"] or "")),
+        ("not before", str(task["not_before"] or "")),
+        ("command", str(task["command"] or "")),
+        ("created", f"{task['created_at']} ({describe_duration(seconds_between(str(task['created_at']), now))} ago)"),
+        ("completed", str(task["completed_at"] or "")),
+    ]
+
+
+def _strings(value: object) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else []
+
+
+def _section(call: Call, title: str, lines: Sequence[str]) -> str:
+    return "\n".join([call.style(title, "dim"), *(f"  {line}" for line in lines)]) if lines else ""
+
+
+def _linked(call: Call, other: JsonObject) -> str:
+    mark, style = STATUS_MARKS[str(other["status"])]
+    return f"{call.style(mark, style) if style else mark} {other['id']}  {other['title']}"
+
+
+def _attempt(call: Call, attempt: Mapping[str, object]) -> str:
+    ended = attempt["ended_at"]
+    took = f" in {describe_duration(seconds_between(str(attempt['started_at']), str(ended)))}" if ended else ""
+    words = f"{attempt['number']}. {attempt['status']}{took} by {attempt['agent']}"
+    return f"{words}: {attempt['reason']}" if attempt["reason"] else words + call.style("", "dim")
+
+
+def event_line(call: Call, event: Event) -> str:
+    """Return an event in one line: when, what, to what, by whom, and why."""
+    reason = event["data"].get("reason") or event["data"].get("title") or ""
+    words = f"{call.style(event['at'], 'dim')}  {event['type']:<20}  {call.style(event['key'], 'bold')}  by {event['actor']}"
+    return f"{words}  {cut(str(reason), 100)}".rstrip()
+
+
+def agent_table(call: Call, agents: Sequence[Agent]) -> str:
+    """Return agents as a table."""
+    rows = [
+        (
+            (agent["name"], "bold"), (agent["status"], "cyan" if agent.get("active") else ""), (f"{agent.get('active', 0)}/{agent['max_concurrent']}", ""),
+            (agent["kind"], ""), (", ".join([*agent["capabilities"], *agent["languages"]]), ""), (agent["command"] or "", "dim"),
+        )
+        for agent in agents
+    ]  # fmt: skip
+    return table(call, ("NAME", "STATUS", "TASKS", "KIND", "CAPABILITIES", "COMMAND"), rows, stretch=5)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return `1 task`, `2 tasks`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,47 @@
+"""The loop: work on what is ready until it is done."""
+
+from __future__ import annotations
+
+from atms_cli.cli.call import many
+from atms_cli.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from atms_cli.cli import options as o
+    from atms_cli.cli.call import Call
+
+
+def run(
+    call: Call,
+    drain: o.Drain = False,
+    once: o.Once = False,
+    jobs: o.Jobs = None,
+    agent: o.OnlyAgents = None,
+    dry_run: o.DryRun = False,
+    progress: o.Progress = None,
+) -> int:
+    """Start agents on ready tasks, judge their work, and go on until interrupted."""
+    from atms_cli.cli.progress import view
+    from atms_cli.loop.forever import Loop, Plan
+
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"{jobs} attempts at once make no sense", "give -j 1 or more")
+    plan = Plan(drain=drain, once=once, jobs=jobs, only=many(agent))
+    if dry_run:
+        return _rehearse(call, plan.jobs, plan.only)
+    with view(call, progress) as report:
+        return Loop(call.workspace, plan, report).run()
+
+
+def _rehearse(call: Call, jobs: int | None, only: object) -> int:
+    from atms_cli.cli.render import table
+    from atms_cli.loop.rehearsal import rehearse
+
+    steps = rehearse(call.workspace, jobs, list(only))  # type: ignore[call-overload]
+    rows = [((str(step["order"]), ""), (str(step["task"]), "bold"), (str(step["agent"] or "nobody"), "" if step["agent"] else "yellow"),
+             (", ".join(step["gates"]), "dim"), (str(step["title"]), "")) for step in steps]  # fmt: skip
+    call.answer(steps, [str(step["task"]) for step in steps],
+                lambda: table(call, ("#", "TASK", "AGENT", "GATES", "TITLE"), rows, stretch=4) if rows else "")  # fmt: skip
+    if not steps:
+        call.say("nothing would be started")
+    return 0

@@ -1,0 +1,308 @@
+"""Tasks: make them, see them, work on them."""
+
+from __future__ import annotations
+
+from atms_cli.cli.call import many
+from atms_cli.domain import moment
+from atms_cli.errors import EXIT_UNAVAILABLE, EXIT_WORK_FAILED, UsageError
+from atms_cli.services import tasks as service
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from atms_cli.cli import options as o
+    from atms_cli.cli.call import Call
+    from atms_cli.domain.records import Json, JsonObject, Task
+    from atms_cli.ports import TaskFilter
+
+#: Rows of a table unless told otherwise; machine formats print everything.
+_TABLE_ROWS = 50
+
+
+def _now(call: Call) -> str:
+    return moment.to_iso(call.workspace.clock.now_ms())
+
+
+def _each(values: Sequence[str] | None) -> list[Json]:
+    return [*many(values)]
+
+
+def _given(values: JsonObject) -> JsonObject:
+    """Leave out what was not said."""
+    return {name: value for name, value in values.items() if value is not None and value != []}
+
+
+def environment(pairs: Sequence[str] | None) -> JsonObject:
+    """Return NAME=VALUE words as a mapping."""
+    for pair in many(pairs):
+        if "=" not in pair:
+            raise UsageError(f"`{pair}` is not an environment variable", "write it as NAME=VALUE")
+    return dict(pair.split("=", 1) for pair in many(pairs))
+
+
+def _time(call: Call, words: str | None) -> str | None:
+    return None if words is None else moment.parse_when(words, _now(call))
+
+
+def _duration(words: str | None) -> float | None:
+    return None if words is None else moment.parse_duration(words)
+
+
+def add(
+    call: Call,
+    title: o.Title,
+    description: o.Description = None,
+    priority: o.Priority = None,
+    category: o.Category = None,
+    complexity: o.Complexity = None,
+    effort: o.Effort = None,
+    value: o.Value = None,
+    after: o.After = None,
+    parent: o.Parent = None,
+    feature: o.FeatureOf = None,
+    tag: o.Tags = None,
+    cap: o.Capabilities = None,
+    gate: o.GateNames = None,
+    criterion: o.Criteria = None,
+    command: o.Command = None,
+    prompt: o.Prompt = None,
+    agent: o.Agent = None,
+    cwd: o.WorkingDirectory = None,
+    env: o.Environment = None,
+    deadline: o.Deadline = None,
+    not_before: o.NotBefore = None,
+    timeout: o.Timeout = None,
+    retries: o.Retries = None,
+    draft: o.Draft = False,
+) -> None:
+    """Add a task to the queue."""
+    if command is not None and prompt is not None:
+        raise UsageError("a task has a command or a prompt, not both")
+    fields = _given({
+        "title": title, "description": call.text(description), "priority": priority, "category": category, "complexity": complexity,
+        "estimated_effort": effort, "business_value": call.text(value), "parent_id": parent, "feature_id": feature, "tags": _each(tag),
+        "required_capabilities": _each(cap), "command": command, "prompt": call.text(prompt), "agent": agent,
+        "deadline": _time(call, deadline), "not_before": _time(call, not_before), "timeout": _duration(timeout),
+        "max_attempts": None if retries is None else retries + 1,
+    })  # fmt: skip
+    fields |= _nested(cwd, env, gate, criterion)
+    task = service.add(call.workspace, fields, after=many(after), draft=draft)
+    call.answer(task, [task["id"]], lambda: _added(call, task))
+
+
+def _nested(
+    cwd: str | None, env: Sequence[str] | None, gate: Sequence[str] | None, criterion: Sequence[str] | None
+) -> JsonObject:
+    context = _given({"working_directory": cwd, "environment": environment(env) or None})
+    criteria = _given({"gates": _each(gate), "success_criteria": _each(criterion)})
+    return _given({"context": context or None, "validation_criteria": criteria or None})
+
+
+def _added(call: Call, task: Task) -> str:
+    from atms_cli.cli.render import task_line
+
+    waits = f"  (waits for {', '.join(task['blocked_by'])})" if task["blocked_by"] else ""
+    return task_line(call, task) + call.style(waits, "dim")
+
+
+def list_(
+    call: Call,
+    status: o.Statuses = None,
+    priority: o.Priorities = None,
+    category: o.Categories = None,
+    tag: o.TagsWanted = None,
+    feature: o.FeaturesWanted = None,
+    agent: o.AgentsWanted = None,
+    ready: o.Ready = False,
+    blocked: o.Blocked = False,
+    overdue: o.Overdue = False,
+    search: o.Search = None,
+    sort: o.Sort = None,
+    reverse: o.Reverse = False,
+    limit: o.Limit = None,
+    offset: o.Offset = None,
+    format: o.Format = None,  # noqa: A002  the option's name
+) -> None:
+    """List tasks, open ones first."""
+    from atms_cli.cli import listing
+
+    form = listing.form(call, format)
+    wanted: TaskFilter = {
+        "statuses": many(status), "priorities": many(priority), "categories": many(category), "tags": many(tag),
+        "features": many(feature), "agents": many(agent),
+        "buckets": [*(["ready"] if ready else []), *(["waiting", "blocked"] if blocked else [])],
+        "due_before": _now(call) if overdue else None, "search": search or "", "sort": listing.sort(sort), "reverse": reverse,
+        "limit": _TABLE_ROWS + 1 if limit is None and form == "table" else limit, "offset": offset or 0,
+    }  # fmt: skip
+    found = service.find(call.workspace, wanted)
+    listing.show(call, form, found, None if limit is not None else _TABLE_ROWS)
+
+
+def show(call: Call, task_id: o.TaskId) -> None:
+    """Show everything about a task."""
+    task = service.show(call.workspace, task_id)
+
+    def text() -> str:
+        from atms_cli.cli.render import task_card
+
+        return task_card(call, task, _now(call))
+
+    call.answer(task, [str(task["id"])], text)
+
+
+def update(
+    call: Call,
+    task_ids: o.TaskIds,
+    title: o.NewTitle = None,
+    description: o.Description = None,
+    priority: o.Priority = None,
+    category: o.Category = None,
+    complexity: o.Complexity = None,
+    effort: o.Effort = None,
+    value: o.Value = None,
+    parent: o.Parent = None,
+    feature: o.FeatureOf = None,
+    tag: o.Tags = None,
+    untag: o.Untags = None,
+    cap: o.Capabilities = None,
+    gate: o.GateNames = None,
+    criterion: o.Criteria = None,
+    command: o.Command = None,
+    prompt: o.Prompt = None,
+    agent: o.Agent = None,
+    cwd: o.WorkingDirectory = None,
+    env: o.Environment = None,
+    deadline: o.Deadline = None,
+    not_before: o.NotBefore = None,
+    timeout: o.Timeout = None,
+    retries: o.Retries = None,
+) -> None:
+    """Change fields of tasks."""
+    changes = _given({
+        "title": title, "description": call.text(description), "priority": priority, "category": category, "complexity": complexity,
+        "estimated_effort": effort, "business_value": call.text(value), "parent_id": parent, "feature_id": feature,
+        "required_capabilities": _each(cap), "command": command, "prompt": call.text(prompt), "agent": agent,
+        "deadline": _time(call, deadline), "not_before": _time(call, not_before), "timeout": _duration(timeout),
+        "max_attempts": None if retries is None else retries + 1,
+    })  # fmt: skip
+    changes |= _nested(cwd, env, gate, criterion)
+    if not changes and not tag and not untag:
+        raise UsageError("nothing to change", "name a field: atms task update --help")
+    _changed(call, service.update(call.workspace, task_ids, changes, tags=many(tag), untags=many(untag)), "updated")
+
+
+def _changed(call: Call, tasks: Sequence[Task], verb: str) -> None:
+    """Answer with one task as an object, several as an array."""
+
+    def text() -> str:
+        from atms_cli.cli.render import task_line
+
+        return "\n".join(f"{task_line(call, task)}  {call.style(verb, 'dim')}" for task in tasks)
+
+    call.answer(tasks[0] if len(tasks) == 1 else tasks, [task["id"] for task in tasks], text)
+
+
+def depend(call: Call, task_ids: o.TaskIds, on: o.On, remove: o.RemoveLink = False) -> None:
+    """Make tasks wait for others."""
+    verb = f"{'no longer waits' if remove else 'waits'} for {', '.join(on)}"
+    _changed(call, service.depend(call.workspace, task_ids, on, removing=remove), verb)
+
+
+def start(call: Call, task_ids: o.TaskIds, agent: o.ClaimAgent = None, token: o.Token = None) -> None:
+    """Begin work on tasks."""
+    _changed(call, service.start(call.workspace, task_ids, agent=agent, token=_token(call, token)), "started")
+
+
+def _token(call: Call, token: str | None) -> str | None:
+    return token or call.environ.get("ATMS_LEASE") or None
+
+
+def done(
+    call: Call, task_ids: o.TaskIds, note: o.Note = None, force: o.Force = False, reason: o.Reason = None, token: o.Token = None
+) -> None:
+    """Complete tasks, if their gates pass."""
+    if force and not reason:
+        raise UsageError("--force needs a reason", "say why the gates do not count: --reason TEXT")
+    report = service.done(
+        call.workspace, task_ids, token=_token(call, token), force_reason=call.text(reason) if force else None, note=call.text(note or reason)
+    )  # fmt: skip
+    tasks, unblocked = report["tasks"], report["unblocked"]
+    if not isinstance(tasks, list) or not isinstance(unblocked, list):
+        raise TypeError(report)
+    document: object = {**tasks[0], "unblocked": unblocked} if len(tasks) == 1 else tasks  # type: ignore[dict-item]
+    call.answer(document, [task["id"] for task in tasks], lambda: _finished(call, tasks, unblocked))  # type: ignore[index,call-overload,misc,arg-type]
+
+
+def _finished(call: Call, tasks: Sequence[Task], unblocked: Sequence[JsonObject]) -> str:
+    from atms_cli.cli.render import task_line
+
+    lines = [task_line(call, task) for task in tasks]
+    lines += [f"{call.style('→', 'cyan')} {call.style(str(each['id']), 'bold')}  {each['title']}  {call.style('can start now', 'dim')}" for each in unblocked]
+    return "\n".join(lines)
+
+
+def fail(call: Call, task_ids: o.TaskIds, reason: o.Reason = None, token: o.Token = None) -> None:
+    """End tasks without success."""
+    _changed(call, service.fail(call.workspace, task_ids, call.text(reason), _token(call, token)), "failed")
+
+
+def cancel(call: Call, task_ids: o.TaskIds, reason: o.Reason = None) -> None:
+    """Give tasks up; what runs is stopped."""
+    _changed(call, service.cancel(call.workspace, task_ids, call.text(reason)), "cancelled")
+
+
+def reopen(call: Call, task_ids: o.TaskIds, reason: o.Reason = None) -> None:
+    """Bring closed tasks back into the queue."""
+    _changed(call, service.reopen(call.workspace, task_ids, call.text(reason)), "reopened")
+
+
+def retry(call: Call, task_ids: o.TaskIds, reason: o.Reason = None) -> None:
+    """Put failed tasks back into the queue, with all of their attempts."""
+    _changed(call, service.retry(call.workspace, task_ids, call.text(reason)), "queued again")
+
+
+def claim(call: Call, task_id: o.OptionalTaskId = None, agent: o.ClaimAgent = None, lease: o.LeaseTime = None) -> None:
+    """Take a task, for as long as the lease lasts; end it with done, fail or release."""
+    task = service.claim(call.workspace, task_id, agent=agent, lease_s=_duration(lease))
+
+    def text() -> str:
+        from atms_cli.cli.render import task_line
+
+        held = task["lease"]
+        terms = f"yours until {held['expires_at']}, token {held['token']}" if held else ""
+        return f"{task_line(call, task)}  {call.style(terms, 'dim')}"
+
+    call.answer(task, [task["id"]], text)
+
+
+def release(call: Call, task_ids: o.TaskIds, reason: o.Reason = None, token: o.Token = None) -> None:
+    """Give claimed or started tasks back to the queue."""
+    _changed(call, service.release(call.workspace, task_ids, call.text(reason), _token(call, token)), "released")
+
+
+def heartbeat(call: Call, task_id: o.TaskId, token: o.Token = None, lease: o.LeaseTime = None) -> None:
+    """Keep a claim alive."""
+    task = service.heartbeat(call.workspace, task_id, token=_token(call, token), lease_s=_duration(lease))
+    held = task["lease"]
+    call.answer(task, [task["id"]], lambda: f"{task['id']} is yours until {held['expires_at'] if held else 'now'}")
+
+
+def logs(call: Call, task_id: o.TaskId, follow: o.Follow = False, attempt: o.AttemptNumber = None) -> None:
+    """Print the output of an attempt."""
+    from atms_cli.cli.following import print_log
+
+    path = service.log_file(call.workspace, task_id, attempt)
+    print_log(call, path, (lambda: service.is_running(call.workspace, task_id)) if follow else None)
+
+
+def wait(call: Call, task_ids: o.TaskIds, timeout: o.WaitTimeout = None) -> int:
+    """Wait until tasks have ended; exit with 8 unless all were completed."""
+    from atms_cli.cli.following import wait_until
+
+    ended = wait_until(call, lambda: service.have_ended(call.workspace, task_ids), _duration(timeout))
+    tasks = service.end_states(call.workspace, task_ids)
+    _changed(call, tasks, "")
+    if not ended:
+        return EXIT_UNAVAILABLE
+    return 0 if all(task["status"] == "completed" for task in tasks) else EXIT_WORK_FAILED

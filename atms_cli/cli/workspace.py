@@ -1,0 +1,92 @@
+"""The workspace as a whole: make it, see how it is doing, find what is wrong."""
+
+from __future__ import annotations
+
+from atms_cli.cli.render import pairs, plural
+from atms_cli.errors import EXIT_REFUSED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from atms_cli.cli import options as o
+    from atms_cli.cli.call import Call
+    from atms_cli.domain.records import JsonObject
+
+
+def init(call: Call, force: o.InitForce = False) -> None:
+    """Make a workspace here."""
+    from atms_cli.store import creation
+
+    root = call.directory
+    is_new = creation.create(root)
+    if force and creation.has_settings(root):
+        if not call.confirm(f"write a new {creation.settings_path(root)} over the present one?"):
+            return
+        creation.back_up_settings(root)
+    wrote = creation.write_settings(root)
+    document = {"workspace": root, "created": is_new, "settings": creation.settings_path(root)}
+    call.answer(document, [root], lambda: _made(call, root, is_new=is_new, wrote=wrote))
+
+
+def _made(call: Call, root: str, *, is_new: bool, wrote: bool) -> str:
+    from os.path import exists, join
+
+    lines = [f"made a workspace in {root}" if is_new else f"{root} is a workspace already"]
+    lines += ["wrote atms.yaml, with every setting explained"] if wrote else []
+    roadmap = any(exists(join(root, name)) for name in ("FEATURES.json", "TASKS.json"))
+    next_step = "atms feature sync" if roadmap else 'atms task add "Say hello" --command "echo hello"'
+    return "\n".join([*lines, call.style(f"next: {next_step}, then: atms run --drain", "dim")])
+
+
+def status(call: Call) -> None:
+    """Show how the workspace is doing."""
+    from atms_cli.services import health
+
+    report = health.status(call.workspace)
+    call.answer(report, [], lambda: _status(call, report))
+
+
+def _status(call: Call, report: Mapping[str, object]) -> str:
+    tasks, queue, agents = report["tasks"], report["queue"], report["agents"]
+    if not (isinstance(tasks, dict) and isinstance(queue, dict) and isinstance(agents, dict)):
+        raise TypeError(report)
+    by_status = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in tasks["by_status"].items() if n)
+    ready = f"{queue['ready']} ready, {queue['running']} running, {queue['blocked']} blocked"
+    rows = [
+        ("workspace", str(report["workspace"])),
+        ("tasks", f"{tasks['total']}" + (f": {by_status}" if by_status else "")),
+        ("queue", ready + (f", {queue['delayed']} delayed" if queue["delayed"] else "") + (call.style(" (paused)", "yellow") if queue["paused"] else "")),
+        ("agents", f"{agents['total']}, {agents['busy']} busy" if agents["total"] else "none registered"),
+        ("loop", f"running: {report['runner']}" if report["runner"] else "not running"),
+    ]
+    return "\n".join([pairs(call, rows), *_advice(call, tasks["by_status"], queue, running=report["runner"] is not None)])
+
+
+def _advice(call: Call, by_status: Mapping[str, int], queue: Mapping[str, object], *, running: bool) -> list[str]:
+    """Say what to do next."""
+    advice: list[str] = []
+    if queue["stuck"]:
+        advice.append(f"{plural(int(str(queue['stuck'])), 'task')} wait for one that failed or was cancelled: atms task list --blocked")
+    if by_status["failed"]:
+        advice.append(f"{by_status['failed']} failed: atms task list --status failed, then atms task retry ID")
+    if queue["ready"] and not running:
+        advice.append("work on what is ready: atms run --drain")
+    return [call.style(f"→ {each}", "dim") for each in advice]
+
+
+def doctor(call: Call, fix: o.Fix = False) -> int:
+    """Look for damage; say what repairs it, or repair it with --fix."""
+    from atms_cli.services import health
+
+    if fix:
+        health.repair(call.workspace)
+    found = health.doctor(call.workspace)
+    call.answer({"healthy": not found, "problems": found}, [str(each["check"]) for each in found], lambda: _findings(call, found))
+    return EXIT_REFUSED if found else 0
+
+
+def _findings(call: Call, found: Sequence[JsonObject]) -> str:
+    if not found:
+        return call.style("✓ journal, index, settings and roadmap are in order", "green")
+    return "\n".join(f"{call.style('✗', 'red')} {each['check']}: {each['detail']}\n  {call.style(str(each['repair']), 'dim')}" for each in found)

@@ -1,0 +1,96 @@
+"""Agents: who may work, and how many tasks each takes at once."""
+
+from __future__ import annotations
+
+from atms_cli.errors import ConflictError, NotFoundError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from atms_cli.domain.records import Agent, Event, Fact, JsonObject
+
+#: `pull` agents claim for themselves; the others are started by `atms run`.
+KINDS = ("command", "pull")
+DEFAULTS: JsonObject = {
+    "kind": "command",
+    "command": None,
+    "specialization": None,
+    "capabilities": [],
+    "languages": [],
+    "max_concurrent": 1,
+    "status": "idle",
+    "source": "registered",
+    "registered_at": None,
+    "last_heartbeat": None,
+}
+#: The agent that runs the commands of tasks that have one; nobody has to register it.
+SHELL = "shell"
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+_MAX_NAME = 64
+
+
+def evolve(agent: Agent | None, event: Event) -> Agent | None:
+    """Fold one event into an agent; None is one that is not registered."""
+    if event["type"] == "agent.registered":
+        fields: JsonObject = {"name": event["key"], **DEFAULTS, **event["data"], "registered_at": event["at"]}
+        return fields  # type: ignore[return-value]
+    return None if event["type"] == "agent.removed" else agent
+
+
+def declared(name: str, fields: JsonObject) -> Agent:
+    """Return an agent that stands in atms.yaml."""
+    check(name, fields)
+    agent: JsonObject = {"name": name, **DEFAULTS, **fields, "source": "atms.yaml"}
+    return agent  # type: ignore[return-value]
+
+
+def shell(jobs: int) -> Agent:
+    """Return the built-in agent, which takes as many tasks as there are jobs."""
+    agent: JsonObject = {"name": SHELL, **DEFAULTS, "max_concurrent": jobs, "source": "built in"}
+    return agent  # type: ignore[return-value]
+
+
+def register(existing: Agent | None, name: str, fields: JsonObject) -> list[Fact]:
+    """Make an agent known; the same words again change nothing.
+
+    Raises:
+        ConflictError: one of that name stands in atms.yaml.
+        UsageError: the name or a field is no good.
+
+    """
+    check(name, fields)
+    if existing is not None and existing["source"] == "atms.yaml":
+        raise ConflictError(f"agent `{name}` stands in atms.yaml", "change it there, or choose another name")
+    given = {field: value for field, value in fields.items() if value != DEFAULTS.get(field)}
+    before = existing or {}
+    if existing is not None and all(before.get(field) == fields.get(field, DEFAULTS[field]) for field in _comparable()):
+        return []
+    return [("agent.registered", name, given)]
+
+
+def _comparable() -> list[str]:
+    return [field for field in DEFAULTS if field not in ("status", "source", "registered_at", "last_heartbeat")]
+
+
+def check(name: str, fields: JsonObject) -> None:
+    """Refuse a name or field that would not work later."""
+    if not name or len(name) > _MAX_NAME or not set(name) <= _SAFE:
+        raise UsageError(f"`{name}` is not a good agent name", "use letters, digits, dots, dashes and underscores, at most 64")
+    if name == SHELL:
+        raise UsageError(f"`{SHELL}` is the agent that is always there, for tasks with a command", "choose another name")
+    kind = fields.get("kind", "command")
+    if kind not in KINDS:
+        raise UsageError(f"`{kind}` is not a kind of agent", f"choose one of: {', '.join(KINDS)}")
+    if kind == "command" and not str(fields.get("command") or "").strip():
+        raise UsageError(f"agent `{name}` of kind command needs a command", "give it with --command CMD")
+    limit = fields.get("max_concurrent", 1)
+    if not isinstance(limit, int) or limit < 1:
+        raise UsageError(f"agent `{name}`: {limit} tasks at once make no sense", "give --max 1 or more")
+
+
+def remove(agent: Agent | None, name: str) -> list[Fact]:
+    """Forget an agent; its finished work stays in the history."""
+    if agent is None:
+        raise NotFoundError(f"no agent `{name}`", "see them all: atms agent list")
+    if agent["source"] == "atms.yaml":
+        raise ConflictError(f"agent `{name}` stands in atms.yaml", "remove it there")
+    return [("agent.removed", name, {})]

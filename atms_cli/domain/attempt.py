@@ -1,0 +1,51 @@
+"""What an ended attempt means for its task: done, once more, or given up."""
+
+from __future__ import annotations
+
+from atms_cli.domain import task as tasks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from atms_cli.domain.config import Execution
+    from atms_cli.domain.records import Fact, JsonObject, Task
+
+_MAX_DOUBLINGS = 30
+
+
+def backoff_s(attempts: int, base_s: float, most_s: float) -> float:
+    """Return the seconds to wait after that many attempts: the base, doubling each time, up to the most."""
+    return min(base_s * 2.0 ** min(attempts - 1, _MAX_DOUBLINGS), most_s)
+
+
+def limit(task: Task, execution: Execution) -> int:
+    """Return how many attempts a task has in all."""
+    return task["max_attempts"] or execution["max_attempts"]
+
+
+def describe(outcome: JsonObject) -> str:
+    """Say in words how a process ended, from its outcome record (system/process.py)."""
+    status, code = outcome.get("status"), outcome.get("exit_code")
+    words = {
+        "exited": f"exit code {code}",
+        "signalled": f"killed by signal {outcome.get('signal')}",
+        "timed_out": "ran longer than its timeout",
+        "stalled": "was silent for too long",
+        "killed": "was stopped",
+        "vanished": "vanished without leaving an exit status",
+        "unstartable": f"could not be started: {outcome.get('error')}",
+    }
+    return words.get(str(status), str(status))
+
+
+def is_success(outcome: JsonObject) -> bool:
+    """Return whether the command itself succeeded; its gates are still to come."""
+    return outcome.get("status") == "exited" and outcome.get("exit_code") == 0
+
+
+def after_failure(task: Task, reason: str, result: JsonObject, execution: Execution, retry_at: str) -> list[Fact]:
+    """Return a retry while the task has attempts left, otherwise its failure."""
+    most = limit(task, execution)
+    if task["attempts"] < most and result.get("status") != "unstartable":
+        return tasks.retry(task, f"attempt {task['attempts']} of {most}: {reason}", not_before=retry_at, result=result)
+    spent = f" after {task['attempts']} attempts" if task["attempts"] > 1 else ""
+    return tasks.fail(task, f"{reason}{spent}", result)

@@ -1,0 +1,38 @@
+"""Which agent may take which task, and which should."""
+
+from __future__ import annotations
+
+from atms_cli.domain.agent import SHELL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from atms_cli.domain.records import Agent, Task
+
+
+def refusal(agent: Agent, task: Task) -> str | None:
+    """Return why an agent may not take a task, or None if it may."""
+    if agent["name"] == SHELL:
+        return None if task["command"] and task["agent"] in (None, SHELL) else "it only runs commands of tasks that have one"
+    if task["agent"] is not None and task["agent"] != agent["name"]:
+        return f"the task asks for {task['agent']}"
+    able = {*agent["capabilities"], *agent["languages"], agent["specialization"]}
+    lacking = [capability for capability in task["required_capabilities"] if capability not in able]
+    # An agent that names no capability is a generalist and takes anything.
+    if lacking and (agent["capabilities"] or agent["languages"] or agent["specialization"]):
+        return f"it lacks {', '.join(lacking)}"
+    return None
+
+
+def may_run(agents: Sequence[Agent], task: Task) -> list[Agent]:
+    """Return the agents that `atms run` may start for a task. A command of its own needs no agent but the one asked for."""
+    if task["command"] and task["agent"] is None:
+        return [agent for agent in agents if agent["name"] == SHELL]
+    return [agent for agent in agents if agent["kind"] != "pull" and refusal(agent, task) is None]
+
+
+def choose(agents: Sequence[Agent], task: Task, load: Mapping[str, int]) -> Agent | None:
+    """Return the agent that should run a task: able, below its limit, and the least loaded of those; or None."""
+    able = [agent for agent in may_run(agents, task) if load.get(agent["name"], 0) < agent["max_concurrent"]]
+    return min(able, key=lambda agent: (load.get(agent["name"], 0) / agent["max_concurrent"], agent["name"]), default=None)

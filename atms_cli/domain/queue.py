@@ -1,0 +1,92 @@
+"""Which task is next, and why: head-merge over one sorted run per priority level.
+
+Within a level the task that has waited longest comes first, so only the heads of the five levels compete. A head's
+effective priority grows with its waiting, one level per ageing period; a task that has waited as many periods as it
+is levels below the top outranks every newcomer (docs/explanation/queue.md has the bound). Nothing is rewritten as
+time passes, whatever the strategy.
+"""
+
+from __future__ import annotations
+
+from atms_cli.domain.moment import describe_duration, seconds_between, to_ms
+from atms_cli.domain.task import ACTIVE, CLOSED, DEAD_ENDS, PRIORITIES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from atms_cli.domain.records import Dependency, JsonObject, Task
+
+STRATEGIES = ("priority", "fifo", "lifo")
+_LEVELS = len(PRIORITIES)
+
+
+def level(priority: str) -> int:
+    """Return 0 for the most urgent priority, counting up."""
+    return PRIORITIES.index(priority)
+
+
+def effective_priority(priority: str, waited_s: float, ageing_s: float) -> float:
+    """Return the priority with ageing: one point a level, and one for each ageing period waited.
+
+    The base is 4 for critical down to 0 for background.
+    """
+    return _LEVELS - 1 - level(priority) + waited_s / ageing_s
+
+
+def merge(runs: Sequence[Iterator[tuple[str, str]]], ageing_s: float) -> Iterator[str]:
+    """Yield task ids best first from one run per level of (id, queued_at), each sorted by time.
+
+    Equal effective priorities go to the more urgent level, so the order is total.
+    """
+    # A level below the top starts that many ageing periods behind: compare times as if queued that much later.
+    heads = [next(run, None) for run in runs]
+    while any(head is not None for head in heads):
+        best = min(
+            (index for index, head in enumerate(heads) if head is not None),
+            key=lambda index: (_virtual_time(heads[index], index, ageing_s), index),
+        )
+        head = heads[best]
+        if head is not None:
+            yield head[0]
+        heads[best] = next(runs[best], None)
+
+
+def _virtual_time(head: tuple[str, str] | None, index: int, ageing_s: float) -> float:
+    return 0.0 if head is None else to_ms(head[1]) / 1000 + index * ageing_s
+
+
+def waits_for(task: Task, dependencies: Sequence[Dependency], now: str, *, paused: bool) -> list[JsonObject]:
+    """Return what keeps a task from starting, each as kind and words; nothing for one that may start now."""
+    if task["status"] in CLOSED or task["status"] == "failed":
+        return [{"kind": "closed", "text": f"it is {task['status']}" + (f": {task['reason']}" if task["reason"] else "")}]
+    if task["status"] in ACTIVE:
+        return [{"kind": "running", "text": f"{task['assigned_agent']} is at work on it ({task['status'].replace('_', ' ')})"}]
+    reasons: list[JsonObject] = []
+    if task["status"] == "created":
+        reasons.append({"kind": "draft", "text": "it is a draft"})
+    if task["status"] in ("blocked", "review"):
+        reasons.append({"kind": task["status"], "text": f"it is {task['status']}: {task['reason'] or 'no reason given'}"})
+    reasons.extend(_waits_for_dependency(dependency) for dependency in dependencies if dependency["status"] != "completed")
+    if task["not_before"] and task["not_before"] > now:
+        left = describe_duration(seconds_between(now, task["not_before"]))
+        reasons.append({"kind": "time", "text": f"not before {task['not_before']} (in {left})", "until": task["not_before"]})
+    if paused:
+        reasons.append({"kind": "paused", "text": "the queue is paused"})
+    return reasons
+
+
+def _waits_for_dependency(dependency: Dependency) -> JsonObject:
+    status = dependency["status"].replace("_", " ")
+    reason: JsonObject = {
+        "kind": "dependency",
+        "id": dependency["id"],
+        "status": dependency["status"],
+        "text": f"it depends on {dependency['id']} ({dependency['title']}), which is {status}",
+    }
+    if dependency["status"] in DEAD_ENDS:
+        again = "retry" if dependency["status"] == "failed" else "reopen"
+        reason["hint"] = (
+            f"atms task {again} {dependency['id']}, or atms task depend ID --on {dependency['id']} --remove to go on without it"
+        )
+    return reason

@@ -1,0 +1,221 @@
+"""The shapes of what is stored and decided on, for readers and type checkers.
+
+Nothing imports this module at run time on a hot path: records are plain dicts there, because
+importing `typing` or `dataclasses` costs as much as starting Python (docs/decisions/0002-records.md).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+Status = Literal[
+    "created",
+    "queued",
+    "assigned",
+    "in_progress",
+    "validating",
+    "review",
+    "blocked",
+    "completed",
+    "failed",
+    "cancelled",
+    "archived",
+]
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+JsonObject = dict[str, Json]
+
+#: What happened, as a decision states it: event type, aggregate id, data. The store adds id, time and actor.
+Fact = tuple[str, str, JsonObject]
+
+
+class Event(TypedDict):
+    """One line of the journal (docs/reference/events.md)."""
+
+    v: int
+    id: str
+    at: str
+    type: str
+    key: str
+    actor: str
+    data: JsonObject
+
+
+class Lease(TypedDict):
+    """A claim on a task that ends by itself unless renewed."""
+
+    agent: str
+    token: str
+    expires_at: str
+
+
+class Constraints(TypedDict, total=False):
+    """Limits on how a task may be worked on."""
+
+    max_memory_mb: int
+    permissions: list[str]
+    allowed_files: list[str]
+    blocked_files: list[str]
+    network: bool
+
+
+class Context(TypedDict):
+    """Where and with what a task is worked on."""
+
+    working_directory: str | None
+    environment: dict[str, str]
+    required_tools: list[str]
+    inputs: JsonObject
+    outputs: JsonObject
+    constraints: Constraints
+
+
+class Metadata(TypedDict):
+    """What is known about a task beyond its own fields."""
+
+    properties: JsonObject
+    affected_files: list[str]
+    related_issues: list[str]
+    created_by: str
+    approved_by: str | None
+    approved_at: str | None
+
+
+class Criteria(TypedDict):
+    """What must hold before a task is done."""
+
+    gates: list[str]
+    success_criteria: list[str]
+
+
+class Task(TypedDict):
+    """A task as it is now: the fold of its events. Times are UTC ISO 8601 with milliseconds."""
+
+    id: str
+    title: str
+    description: str
+    category: str
+    priority: str
+    status: Status
+    complexity: str
+    estimated_effort: int | None  # minutes
+    actual_effort: int | None  # minutes
+    business_value: str
+    dependencies: list[str]
+    parent_id: str | None
+    assigned_agent: str | None
+    lease: Lease | None
+    feature_id: str | None
+    required_capabilities: list[str]
+    tags: list[str]
+    metadata: Metadata
+    context: Context
+    validation_criteria: Criteria
+    command: str | None
+    prompt: str | None
+    agent: str | None  # the agent asked for
+    deadline: str | None
+    not_before: str | None
+    timeout: float | None  # seconds
+    max_attempts: int | None
+    attempts: int
+    run: str | None  # the attempt in flight
+    result: JsonObject | None
+    reason: str | None  # why it is in its status
+    created_at: str
+    updated_at: str
+    queued_at: str | None
+    assigned_at: str | None
+    started_at: str | None
+    completed_at: str | None
+    failed_at: str | None
+    cancelled_at: str | None
+    # Derived by the read model, never stored in events:
+    blocked_by: NotRequired[list[str]]
+
+
+class Dependency(TypedDict):
+    """What a decision needs to know of a task that another one waits for."""
+
+    id: str
+    title: str
+    status: Status
+
+
+class Agent(TypedDict):
+    """A worker: a command that `atms run` starts, or somebody who claims."""
+
+    name: str
+    kind: str
+    command: str | None
+    specialization: str | None
+    capabilities: list[str]
+    languages: list[str]
+    max_concurrent: int
+    status: str
+    source: str  # "registered" or "atms.yaml"
+    registered_at: str | None
+    last_heartbeat: str | None
+    active: NotRequired[int]
+
+
+class Attempt(TypedDict):
+    """One execution of one task."""
+
+    run: str
+    task: str
+    number: int
+    agent: str
+    status: str
+    exit_code: int | None
+    reason: str | None
+    started_at: str
+    ended_at: str | None
+
+
+class Gate(TypedDict):
+    """A shell command that judges work."""
+
+    name: str
+    kind: str
+    command: str
+    required: bool
+    stages: list[str]
+    timeout: float  # seconds
+    working_directory: str | None
+    environment: dict[str, str]
+
+
+class GateResult(TypedDict):
+    """What one run of a gate found."""
+
+    name: str
+    kind: str
+    status: str
+    required: bool
+    exit_code: int | None
+    duration_s: float
+    findings: list[JsonObject]
+    tests: JsonObject | None
+    coverage: JsonObject | None
+    log: str | None
+    reason: str | None
+
+
+class Verdict(TypedDict):
+    """Gate results and what they mean together."""
+
+    passed: bool
+    gates: list[GateResult]
+
+
+class FeatureState(TypedDict):
+    """What atms knows of a feature in FEATURES.json: its status as last written or seen, and its tasks."""
+
+    id: str
+    title: str
+    status: str
+    tasks: list[str]
+
+
+#: One edit of a JSON file: set the value at a path, or append to the list there.
+Edit = tuple[Literal["set", "append"], tuple[str | int, ...], Json]

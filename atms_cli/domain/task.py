@@ -1,0 +1,421 @@
+"""The life of a task: its statuses, the one transition table, its events, and the decisions that emit them.
+
+A decision takes the task as it is and returns facts (event type, aggregate id, data), or none when what is
+asked is already true; it raises when the request is refused. `evolve` folds an event into a task and never refuses.
+"""
+
+from __future__ import annotations
+
+from atms_cli.domain.moment import seconds_between
+from atms_cli.errors import AtmsError, ConflictError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from atms_cli.domain.records import Event, Fact, Json, JsonObject, Lease, Task
+
+CATEGORIES = (
+    "feature", "bug_fix", "enhancement", "refactoring", "testing", "documentation", "security", "performance",
+    "maintenance", "research",
+)  # fmt: skip
+#: From most to least urgent; the position is the level that the queue sorts by.
+PRIORITIES = ("critical", "high", "medium", "low", "background")
+COMPLEXITIES = ("trivial", "simple", "moderate", "complex", "critical")
+
+#: From each status to those that may follow. The diagram in docs/reference/tasks.md is made from this.
+TRANSITIONS: dict[str, tuple[str, ...]] = {
+    "created": ("queued", "assigned", "in_progress", "validating", "completed", "blocked", "cancelled", "archived"),
+    "queued": ("assigned", "in_progress", "validating", "completed", "failed", "blocked", "cancelled", "created"),
+    "assigned": ("in_progress", "validating", "queued", "completed", "failed", "blocked", "cancelled"),
+    "in_progress": ("validating", "completed", "failed", "queued", "review", "blocked", "cancelled"),
+    "validating": ("completed", "failed", "queued", "review", "in_progress", "cancelled"),
+    "review": ("completed", "failed", "queued", "cancelled"),
+    "blocked": ("queued", "completed", "cancelled"),
+    "failed": ("queued", "completed", "cancelled", "archived"),
+    "completed": ("queued", "archived"),
+    "cancelled": ("queued", "archived"),
+    "archived": ("queued",),
+}
+STATUSES = tuple(TRANSITIONS)
+#: Nothing more will happen to these by itself.
+CLOSED = ("completed", "cancelled", "archived")
+#: Somebody is at work on these.
+ACTIVE = ("assigned", "in_progress", "validating")
+#: These keep their dependents waiting for ever unless a person acts.
+DEAD_ENDS = ("failed", "cancelled")
+
+#: Event type to the status it leads to and the timestamp it sets; None leaves them alone.
+EVENTS: dict[str, tuple[str | None, str | None]] = {
+    "task.created": (None, "created_at"),
+    "task.updated": (None, None),
+    "task.linked": (None, None),
+    "task.unlinked": (None, None),
+    "task.queued": ("queued", "queued_at"),
+    "task.claimed": ("assigned", "assigned_at"),
+    "task.renewed": (None, None),
+    "task.released": ("queued", None),
+    "task.lease_expired": ("queued", None),
+    "task.started": ("in_progress", "started_at"),
+    "task.validating": ("validating", None),
+    "task.judged": (None, None),
+    "task.completed": ("completed", "completed_at"),
+    "task.failed": ("failed", "failed_at"),
+    "task.retried": ("queued", None),
+    "task.reopened": ("queued", "queued_at"),
+    "task.cancelled": ("cancelled", "cancelled_at"),
+}
+
+#: What a new task has unless told otherwise. Part of the event format: `task.created` holds only what differs.
+DEFAULTS: dict[str, Json] = {
+    "description": "",
+    "category": "feature",
+    "priority": "medium",
+    "status": "queued",
+    "complexity": "moderate",
+    "estimated_effort": None,
+    "actual_effort": None,
+    "business_value": "",
+    "dependencies": [],
+    "parent_id": None,
+    "assigned_agent": None,
+    "lease": None,
+    "feature_id": None,
+    "required_capabilities": [],
+    "tags": [],
+    "metadata": {},
+    "context": {},
+    "validation_criteria": {},
+    "command": None,
+    "prompt": None,
+    "agent": None,
+    "deadline": None,
+    "not_before": None,
+    "timeout": None,
+    "max_attempts": None,
+    "attempts": 0,
+    "run": None,
+    "result": None,
+    "reason": None,
+    "created_at": None,
+    "updated_at": None,
+    "queued_at": None,
+    "assigned_at": None,
+    "started_at": None,
+    "completed_at": None,
+    "failed_at": None,
+    "cancelled_at": None,
+}
+_NESTED_DEFAULTS: dict[str, dict[str, Json]] = {
+    "metadata": {
+        "properties": {}, "affected_files": [], "related_issues": [], "created_by": "", "approved_by": None, "approved_at": None,
+    },
+    "context": {
+        "working_directory": None, "environment": {}, "required_tools": [], "inputs": {}, "outputs": {}, "constraints": {},
+    },
+    "validation_criteria": {"gates": [], "success_criteria": []},
+}  # fmt: skip
+#: What `task.updated` may change; the rest changes through its own events.
+EDITABLE = (
+    "title", "description", "category", "priority", "complexity", "estimated_effort", "actual_effort", "business_value", "parent_id",
+    "feature_id", "required_capabilities", "tags", "metadata", "context", "validation_criteria", "command", "prompt", "agent",
+    "deadline", "not_before", "timeout", "max_attempts",
+)  # fmt: skip
+_FIELDS = frozenset(DEFAULTS) - {"status", "dependencies"}
+_MAX_TITLE = 500
+
+
+def evolve(task: Task | None, event: Event) -> Task | None:
+    """Fold one event into a task; an event that the transition table forbids is superseded and changes nothing."""
+    kind, data, at = event["type"], event["data"], event["at"]
+    if kind == "task.created":
+        return _born(event) if task is None else task
+    if task is None or kind not in EVENTS:
+        return task
+    status, stamp = EVENTS[kind]
+    if status is not None and status not in TRANSITIONS[task["status"]] and status != task["status"]:
+        return task
+    changed: JsonObject = {name: value for name, value in data.items() if name in _FIELDS}
+    if kind in ("task.linked", "task.unlinked"):
+        changed["dependencies"] = _relinked(task["dependencies"], data, linking=kind == "task.linked")
+    if status is not None:
+        changed = {**_on_entering(status), "status": status, "reason": None, **changed}
+    if stamp is not None:
+        changed[stamp] = at
+    return {**task, **changed, "updated_at": at}  # type: ignore[typeddict-item,return-value]
+
+
+def _born(event: Event) -> Task:
+    data = event["data"]
+    task: JsonObject = {"id": event["key"], "title": "", **DEFAULTS, **data}
+    for name, defaults in _NESTED_DEFAULTS.items():
+        given = task[name]
+        task[name] = {**defaults, **(given if isinstance(given, dict) else {})}
+    if task["status"] == "queued":
+        task["queued_at"] = event["at"]
+    task["created_at"] = task["updated_at"] = event["at"]
+    return task  # type: ignore[return-value]
+
+
+def _on_entering(status: str) -> JsonObject:
+    """Return what a status takes away: nobody works on a queued or closed task."""
+    if status == "queued":
+        return {"assigned_agent": None, "lease": None, "run": None, "not_before": None}
+    if status in CLOSED or status == "failed":
+        return {"lease": None, "run": None}
+    return {}
+
+
+def _relinked(dependencies: Sequence[str], data: JsonObject, *, linking: bool) -> list[Json]:
+    on = data["on"]
+    if linking:
+        return [*dependencies, *([] if on in dependencies else [on])]
+    return [dependency for dependency in dependencies if dependency != on]
+
+
+def create(task_id: str, fields: JsonObject, *, created_by: str, draft: bool) -> list[Fact]:
+    """Return the birth of a task from the fields given; queued at once unless a draft.
+
+    Raises:
+        UsageError: a value is out of its set or the title is empty or too long.
+
+    """
+    title = fields.get("title")
+    if not isinstance(title, str) or not title.strip():
+        raise UsageError("a task needs a title", 'give it in quotes: atms task add "Fix the login redirect"')
+    if len(title) > _MAX_TITLE:
+        raise UsageError(f"the title has {len(title)} characters, more than {_MAX_TITLE}", "put the details into -d TEXT")
+    check_fields(fields)
+    given = {name: value for name, value in fields.items() if name == "title" or value != DEFAULTS.get(name)}
+    metadata = given.get("metadata")
+    given["metadata"] = {**(metadata if isinstance(metadata, dict) else {}), "created_by": created_by}
+    if draft:
+        given["status"] = "created"
+    return [("task.created", task_id, given)]
+
+
+_CHOICES = {"category": CATEGORIES, "priority": PRIORITIES, "complexity": COMPLEXITIES}
+
+
+def check_fields(fields: Mapping[str, Json]) -> None:
+    """Refuse a value that is out of its set or its range."""
+    for name, choices in _CHOICES.items():
+        value = fields.get(name)
+        if value is not None and value not in choices:
+            raise UsageError(f"`{value}` is not a {name}", f"choose one of: {', '.join(choices)}")
+    for name, least in (("estimated_effort", 0), ("actual_effort", 0), ("timeout", 0), ("max_attempts", 1)):
+        value = fields.get(name)
+        if isinstance(value, int | float) and value < least:
+            raise UsageError(f"{name} is {value}, less than {least}")
+
+
+def update(task: Task, changes: JsonObject) -> list[Fact]:
+    """Change fields; what is as asked already is left out."""
+    check_fields(changes)
+    unknown = [name for name in changes if name not in EDITABLE]
+    if unknown:
+        raise UsageError(f"`{unknown[0]}` cannot be changed by update")
+    if not str(changes.get("title", "x")).strip():
+        raise UsageError("a task needs a title")
+    before: Mapping[str, object] = task
+    differing = {name: value for name, value in changes.items() if before.get(name) != value}
+    return [("task.updated", task["id"], differing)] if differing else []
+
+
+def link(task: Task, on: str) -> list[Fact]:
+    """Make a task wait for another; the caller has looked for cycles (domain/graph.py)."""
+    return [] if on in task["dependencies"] else [("task.linked", task["id"], {"on": on})]
+
+
+def unlink(task: Task, on: str) -> list[Fact]:
+    """Let a task no longer wait for another."""
+    return [("task.unlinked", task["id"], {"on": on})] if on in task["dependencies"] else []
+
+
+def claim(task: Task, lease: Lease, blocked_by: Sequence[str], now: str) -> list[Fact]:
+    """Take a ready task on a lease; the same agent claiming again renews it under the same token.
+
+    Raises:
+        ConflictError: another agent holds it.
+        AtmsError: it waits for others, or it is not in the queue.
+
+    """
+    held = task["lease"]
+    if held is not None and held["expires_at"] > now:
+        if held["agent"] != lease["agent"]:
+            raise ConflictError(*_held_by(task, held))
+        return renew(task, lease["expires_at"], now)
+    facts = expire(task, now)
+    status = "queued" if facts else task["status"]
+    if status != "queued":
+        raise _refusal(task, "claimed")
+    if blocked_by:
+        raise AtmsError(f"`{task['id']}` waits for {', '.join(blocked_by)}", f"atms queue explain {task['id']}")
+    data: JsonObject = {"assigned_agent": lease["agent"], "lease": {**lease}}
+    return [*facts, ("task.claimed", task["id"], data)]
+
+
+#: A renewal is an event only if it adds this part of what the lease still has; heartbeats come many times an hour.
+_WORTH_RENEWING = 1.25
+
+
+def renew(task: Task, expires_at: str, now: str) -> list[Fact]:
+    """Make a lease last longer, unless it would gain too little to be worth an event."""
+    held = task["lease"]
+    if held is None or task["status"] not in ACTIVE:
+        raise ConflictError(f"nobody holds `{task['id']}`", f"claim it first: atms task claim {task['id']}")
+    if seconds_between(now, expires_at) < _WORTH_RENEWING * seconds_between(now, held["expires_at"]):
+        return []
+    return [("task.renewed", task["id"], {"lease": {**held, "expires_at": expires_at}})]
+
+
+def _held_by(task: Task, lease: Lease) -> tuple[str, str]:
+    message = f"`{task['id']}` is claimed by {lease['agent']} until {lease['expires_at']}"
+    return message, "wait for the lease to end, or ask its holder to run: atms task release " + task["id"]
+
+
+def expire(task: Task, now: str) -> list[Fact]:
+    """Return a task whose lease has ended to the queue."""
+    lease = task["lease"]
+    if lease is None or lease["expires_at"] > now or task["status"] not in ACTIVE:
+        return []
+    return [("task.lease_expired", task["id"], {"reason": f"the lease of {lease['agent']} ended at {lease['expires_at']}"})]
+
+
+def guard(task: Task, agent: str | None, token: str | None, now: str) -> None:
+    """Refuse whoever acts on a task that is somebody else's, or with a token that is no longer good.
+
+    `agent` is None for a person, who may act on anything that no one holds.
+    """
+    lease = task["lease"]
+    if token is not None and (lease is None or lease["token"] != token):
+        message = f"the lease on `{task['id']}` is no longer yours; your work is untouched"
+        raise ConflictError(message, f"see who has it now: atms task show {task['id']}")
+    if lease is None or token is not None or lease["expires_at"] <= now:
+        return
+    if agent != lease["agent"]:
+        raise ConflictError(*_held_by(task, lease))
+
+
+def release(task: Task, reason: str | None) -> list[Fact]:
+    """Give a claimed or started task back to the queue."""
+    if task["status"] == "queued":
+        return []
+    if task["status"] not in ACTIVE:
+        raise _refusal(task, "released")
+    return [("task.released", task["id"], _because(reason))]
+
+
+def start(task: Task, *, agent: str, run: str | None, blocked_by: Sequence[str]) -> list[Fact]:
+    """Begin an attempt. `run` names it when the loop executes it; None when its agent works by itself."""
+    if task["status"] == "in_progress" and task["assigned_agent"] == agent:
+        return []
+    if task["status"] not in ("created", "queued", "assigned"):
+        raise _refusal(task, "started")
+    if blocked_by:
+        raise AtmsError(f"`{task['id']}` waits for {', '.join(blocked_by)}", f"atms queue explain {task['id']}")
+    data: JsonObject = {"assigned_agent": agent, "attempts": task["attempts"] + 1, "run": run}
+    return [("task.started", task["id"], data)]
+
+
+def judged(task: Task, result: JsonObject) -> list[Fact]:
+    """Note that gates were run and did not pass; the task stays as it is, for whoever works on it to go on."""
+    return [("task.judged", task["id"], {"result": result})]
+
+
+def validate(task: Task) -> list[Fact]:
+    """Begin the quality gates."""
+    if task["status"] == "validating":
+        return []
+    if "validating" not in TRANSITIONS[task["status"]]:
+        raise _refusal(task, "done")
+    return [("task.validating", task["id"], {})]
+
+
+def complete(task: Task, result: JsonObject, now: str) -> list[Fact]:
+    """Finish a task with its evidence: gate results, exit code, or who said so."""
+    if task["status"] == "completed":
+        return []
+    if "completed" not in TRANSITIONS[task["status"]]:
+        raise _refusal(task, "done")
+    data: JsonObject = {"result": result, "run": task["run"]}
+    if task["actual_effort"] is None and task["started_at"] is not None:
+        data["actual_effort"] = max(1, round(seconds_between(task["started_at"], now) / 60))
+    return [("task.completed", task["id"], data)]
+
+
+def is_met(task: Task) -> bool:
+    """Return whether those who wait for this task may go on."""
+    return task["status"] == "completed" or (task["status"] == "archived" and task["completed_at"] is not None)
+
+
+def fail(task: Task, reason: str | None, result: JsonObject | None = None) -> list[Fact]:
+    """End a task without success; its dependents stay blocked until somebody acts."""
+    if task["status"] == "failed":
+        return []
+    if "failed" not in TRANSITIONS[task["status"]]:
+        raise _refusal(task, "failed")
+    return [("task.failed", task["id"], {**_because(reason), "result": result, "run": task["run"]})]
+
+
+def cancel(task: Task, reason: str | None) -> list[Fact]:
+    """Give a task up for good."""
+    if task["status"] == "cancelled":
+        return []
+    if "cancelled" not in TRANSITIONS[task["status"]]:
+        raise _refusal(task, "cancelled")
+    return [("task.cancelled", task["id"], _because(reason))]
+
+
+def retry(task: Task, reason: str | None, *, not_before: str | None = None, result: JsonObject | None = None) -> list[Fact]:
+    """Put a failed or interrupted task back into the queue, keeping its place and its count of attempts."""
+    if task["status"] == "queued":
+        return []
+    if task["status"] not in ("failed", "in_progress", "validating", "assigned"):
+        raise _refusal(task, "retried")
+    data: JsonObject = {**_because(reason), "not_before": not_before, "result": result, "run": None}
+    return [("task.retried", task["id"], data)]
+
+
+def retry_from_scratch(task: Task, reason: str | None) -> list[Fact]:
+    """Put a failed task back with all of its attempts, as a person asks for it."""
+    if task["status"] == "queued":
+        return []
+    if task["status"] != "failed":
+        raise _refusal(task, "retried")
+    return [("task.retried", task["id"], {**_because(reason), "attempts": 0})]
+
+
+def undo_start(task: Task, reason: str) -> list[Fact]:
+    """Put a task back whose attempt never began or was stopped on purpose; it does not count as an attempt."""
+    return [("task.retried", task["id"], {"reason": reason, "attempts": max(0, task["attempts"] - 1)})]
+
+
+def reopen(task: Task, reason: str | None) -> list[Fact]:
+    """Bring a closed task back into the queue."""
+    if task["status"] == "queued":
+        return []
+    if task["status"] not in (*CLOSED, "failed", "review", "blocked"):
+        raise _refusal(task, "reopened")
+    return [("task.reopened", task["id"], {**_because(reason), "attempts": 0, "result": None})]
+
+
+def _because(reason: str | None) -> JsonObject:
+    return {"reason": reason} if reason else {}
+
+
+_WAY_OUT = {
+    "completed": "bring it back first: atms task reopen {id}",
+    "cancelled": "bring it back first: atms task reopen {id}",
+    "archived": "bring it back first: atms task reopen {id}",
+    "failed": "try it again first: atms task retry {id}",
+    "in_progress": "give it back first: atms task release {id}",
+    "validating": "give it back first: atms task release {id}",
+    "assigned": "give it back first: atms task release {id}",
+}
+
+
+def _refusal(task: Task, wanted: str) -> AtmsError:
+    status = task["status"].replace("_", " ")
+    hint = _WAY_OUT.get(task["status"], "see its history: atms log {id}").format(id=task["id"])
+    return AtmsError(f"`{task['id']}` is {status}, so it cannot be {wanted}", hint)

@@ -1,0 +1,1 @@
+"""`atms run`: what to do now, and waiting for the next thing to happen."""

@@ -1,0 +1,301 @@
+"""`atms run`: recover, then turn by turn settle and dispatch, asleep in between, until drained or told to stop."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from dataclasses import dataclass
+from os.path import basename, join
+
+from atms_cli.domain.moment import seconds_between, to_iso
+from atms_cli.errors import EXIT_INTERRUPTED, EXIT_NOTHING_TO_DO, EXIT_TERMINATED, EXIT_WORK_FAILED, AtmsError, ConflictError
+from atms_cli.loop.recovery import recover
+from atms_cli.loop.tick import Desk, Ended, Order
+from atms_cli.services import attempts, features
+from atms_cli.store import paths
+from atms_cli.store.lock import Lock, holder
+from atms_cli.system.keeper_client import Keeper, KeeperGone, Refused
+from atms_cli.system.process import Launch, Outcome
+from atms_cli.system.watch import Changes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    from atms_cli.bootstrap import OpenWorkspace
+    from atms_cli.domain.records import Json, JsonObject
+    from atms_cli.loop.tick import Report
+
+#: How long an older keeper may take to hand over, and how often to look even if nothing was noticed.
+_KEEPER_TIMEOUT_S = 30.0
+_LONGEST_SLEEP_S = 30.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: Interrupts: start nothing new; stop what runs; kill it.
+_FINISH, _STOP, _KILL = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a person asked `atms run` for."""
+
+    drain: bool = False
+    once: bool = False
+    jobs: int | None = None
+    only: Sequence[str] = ()
+
+
+class Loop:
+    """The one loop of a workspace."""
+
+    def __init__(self, ws: OpenWorkspace, plan: Plan, report: Report) -> None:
+        self._ws = ws
+        self._plan = plan
+        self._report = report
+        self._desk = Desk(ws, report, jobs=plan.jobs or ws.config["execution"]["jobs"], only=plan.only)
+        self._ended: list[Ended] = []
+        self._stage = 0
+        self._done_stage = 0
+        self._signal = 0
+        self._fixed_jobs = plan.jobs is not None
+
+    def run(self) -> int:
+        """Work until done; return the exit code.
+
+        Raises:
+            ConflictError: another loop is at work here.
+
+        """
+        lock = Lock(join(self._ws.directory, paths.RUN_LOCK), timeout_s=0)
+        if not lock.acquire():
+            name = holder(join(self._ws.directory, paths.RUN_LOCK))
+            raise ConflictError(f"`atms run` is at work here already ({name})", "one loop a workspace; see: atms status")
+        try:
+            with self._watching() as changes, _Signals(self._interrupted) as signals:
+                return self._keep_going(changes, signals)
+        finally:
+            lock.release()
+
+    def _watching(self) -> Changes:
+        roadmap = basename(self._ws.roadmap.path)
+        ours = (".jsonl", roadmap, paths.CONFIG)
+        journal = join(self._ws.directory, paths.JOURNAL)
+        return Changes([journal], flat=[self._ws.root], matters=lambda path: path.endswith(ours))
+
+    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self._signal = number
+        self._stage = max(self._stage + 1, _STOP if number != signal.SIGINT else _FINISH)
+
+    def _keep_going(self, changes: Changes, signals: _Signals) -> int:
+        os.makedirs(join(self._ws.directory, paths.RUNS), exist_ok=True)
+        self._keeper = Keeper.start(join(self._ws.directory, paths.KEEPER_LOCK), join(self._ws.directory, paths.KEEPER_LOG))
+        with self._keeper:
+            self._keeper.wait_ready(_KEEPER_TIMEOUT_S)
+            self._report({"type": "run_started", "workspace": self._ws.root, "jobs": self._desk.jobs})
+            ended, orders = recover(self._ws, self._desk, self._keeper)
+            self._ended += ended
+            self._send(orders)
+            self._sync_features()
+            while not self._is_over():
+                self._turn()
+                self._escalate()
+                if not self._ended and not self._is_over():
+                    self._sleep(changes, signals)
+            return self._close()
+
+    def _turn(self) -> None:
+        """Settle, record, make durable, and only then launch."""
+        ended, self._ended = self._ended, []
+        with self._ws.store.writing("atms run") as tx:
+            starts = self._desk.turn(tx, ended, room=self._room())
+        self._send(self._desk.orders(starts))
+        self._seen = self._last_event()
+        if self._desk.feature_work_ended():
+            self._write_outcomes()
+
+    def _room(self) -> int:
+        """Return how many attempts may still be started."""
+        if self._stage:
+            return 0
+        return 1 - self._desk.counts["started"] if self._plan.once else self._desk.jobs
+
+    def _send(self, orders: Sequence[Order]) -> None:
+        for order in orders:
+            self._keeper.run(Launch.from_json(order.launch), order.record)
+
+    def _last_event(self) -> str:
+        newest = self._ws.store.reading().last_events(1)
+        return newest[0]["id"] if newest else ""
+
+    def _is_over(self) -> bool:
+        if self._desk.works or self._ended:
+            return False
+        if self._stage:
+            return True
+        if self._plan.once:
+            return self._desk.counts["started"] > 0 or not self._can_start_soon()
+        return self._plan.drain and not self._can_start_soon()
+
+    def _can_start_soon(self) -> bool:
+        """Return whether something is ready for an agent here, or will be after its wait for another attempt."""
+        read, now = self._ws.store.reading(), to_iso(self._ws.clock.now_ms())
+        if read.paused() is not None:
+            return False
+        force = attempts.workforce(self._ws, read, self._desk.jobs, self._plan.only)
+        if attempts.upcoming(self._ws, read, force, {}, 1, now):
+            return True
+        due = read.next_moment()
+        return due is not None and seconds_between(now, due) <= self._ws.config["execution"]["retry_delay_max"]
+
+    def _escalate(self) -> None:
+        """Do, once each, what an interrupt asks for."""
+        while self._done_stage < self._stage:
+            self._done_stage += 1
+            if self._done_stage == _FINISH and self._stage == _FINISH:
+                self._report({"type": "stopping", "text": "starting nothing new; what runs may finish (again to stop it)"})
+            elif self._done_stage == _STOP:
+                self._report({"type": "stopping", "text": "stopping what runs; it goes back into the queue (again to kill it)"})
+                self._desk.is_stopping = True
+                for process in self._desk.processes():
+                    self._keeper.kill(process, "the loop is stopping")
+            elif self._done_stage == _KILL:
+                self._report({"type": "stopping", "text": "killing what runs"})
+                self._keeper.abandon()
+                self._ended += [_lost(process) for process in self._desk.processes()]
+
+    def _sleep(self, changes: Changes, signals: _Signals) -> None:
+        """Wait for a process to end, a change by others, a signal, or the next moment that matters."""
+        ready, _, _ = select.select([self._keeper.fileno(), changes, signals], [], [], self._until_next_moment())
+        signals.clear()
+        if self._keeper.fileno() in ready:
+            self._listen()
+        if changes in ready:
+            changes.clear()
+            self._look_around()
+
+    def _until_next_moment(self) -> float:
+        due = self._ws.store.reading().next_moment()
+        if due is None:
+            return _LONGEST_SLEEP_S
+        return min(_LONGEST_SLEEP_S, max(0.001, seconds_between(to_iso(self._ws.clock.now_ms()), due)))
+
+    def _listen(self) -> None:
+        for message in self._keeper.receive():
+            if isinstance(message, Outcome):
+                self._ended.append(Ended(message.id, message.to_json()))
+            elif isinstance(message, Refused):
+                self._ended.append(Ended(message.id, Outcome(message.id, "unstartable", error=message.error).to_json()))
+            elif isinstance(message, KeeperGone):
+                raise AtmsError("the keeper of the running commands has died", "start `atms run` again; it takes up what is left")
+
+    def _look_around(self) -> None:
+        """See what others changed: tasks, settings, the roadmap."""
+        if self._last_event() != self._seen:
+            for process in self._desk.stale():
+                self._keeper.kill(process, "its task was taken away")
+        self._reload_settings()
+        self._sync_features()
+
+    def _reload_settings(self) -> None:
+        before = self._ws.config
+        try:
+            self._ws.reload_config()
+            if not self._fixed_jobs:
+                self._desk.jobs = self._ws.config["execution"]["jobs"]
+        except AtmsError as error:
+            # Somebody is in the middle of editing: go on with what was good.
+            self._ws.keep_config(before)
+            self._report({"type": "warning", "text": f"{error.message}; going on with the settings from before"})
+
+    def _sync_features(self) -> None:
+        try:
+            if self._ws.roadmap_changed():
+                report = features.sync(self._ws)
+                self._tell_features(report["created"], report["written"])
+        except AtmsError as error:
+            self._report({"type": "warning", "text": error.message})
+
+    def _write_outcomes(self) -> None:
+        try:
+            self._tell_features([], list(features.write_outcomes(self._ws)))
+        except AtmsError as error:
+            self._report({"type": "warning", "text": error.message})
+
+    def _tell_features(self, created: Json, written: Json) -> None:
+        for task in created if isinstance(created, list) else []:
+            if isinstance(task, dict):
+                self._report({"type": "planned", "task": task["id"], "title": task["title"], "feature": task["feature_id"]})
+        for each in written if isinstance(written, list) else []:
+            if isinstance(each, dict):
+                self._report({"type": "feature", **each})
+
+    def _close(self) -> int:
+        """Sum up and return the exit code."""
+        summary = self._summary()
+        self._report(summary)
+        if self._stage:
+            return EXIT_INTERRUPTED if self._signal == signal.SIGINT else EXIT_TERMINATED
+        if self._plan.once and not self._desk.counts["started"]:
+            return EXIT_NOTHING_TO_DO
+        if self._plan.once:
+            return 0 if self._desk.counts["completed"] else EXIT_WORK_FAILED
+        return EXIT_WORK_FAILED if summary["failed"] or summary["blocked"] or summary["unassigned"] else 0
+
+    def _summary(self) -> JsonObject:
+        read, now = self._ws.store.reading(), to_iso(self._ws.clock.now_ms())
+        counts = read.counts()
+        force = attempts.workforce(self._ws, read, self._desk.jobs, self._plan.only)
+        stranded = attempts.cannot_run(self._ws, read, force, now) if self._plan.drain else []
+        names = ("ready", "delayed", "waiting", "assigned", "in_progress", "validating", "review")
+        return {
+            "type": "summary",
+            "completed": self._desk.counts["completed"],
+            "failed": counts.get("failed", 0),
+            "cancelled": self._desk.counts["cancelled"],
+            "retried": self._desk.counts["retried"],
+            "blocked": counts.get("waiting", 0) + counts.get("blocked", 0),
+            "unassigned": len(stranded),
+            "left": sum(counts.get(name, 0) for name in names),
+            "paused": read.paused() is not None,
+            "reasons": [f"{task['id']} ({task['title']}): {why}" for task, why in stranded[:5]],
+        }
+
+
+def _lost(process: str) -> Ended:
+    return Ended(process, Outcome(process, "killed").to_json())
+
+
+class _Signals:
+    """Takes signals while the loop runs; its `fileno` wakes the sleeper."""
+
+    def __init__(self, handler: signal.Handlers | object) -> None:
+        self._handler = handler
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> _Signals:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+        self._fd_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._before = {number: signal.signal(number, self._handler) for number in _SIGNALS}  # type: ignore[arg-type]
+        return self
+
+    def fileno(self) -> int:
+        """Return the descriptor that a signal makes readable."""
+        return self._reader
+
+    def clear(self) -> None:
+        """Take note."""
+        try:
+            os.read(self._reader, 1024)
+        except BlockingIOError:
+            pass
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)  # type: ignore[arg-type]
+        signal.set_wakeup_fd(self._fd_before)
+        os.close(self._reader)
+        os.close(self._writer)

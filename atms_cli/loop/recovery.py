@@ -1,0 +1,74 @@
+"""Taking up what an earlier loop left: adopt what runs, settle what ended, put back what never began."""
+
+from __future__ import annotations
+
+from atms_cli.domain import agent as agents
+from atms_cli.loop.tick import Ended, Order, Work
+from atms_cli.services import attempts
+from atms_cli.services.agents import known
+from atms_cli.system.keeper import describe
+from atms_cli.system.process import Outcome, kill_marked, marked
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from atms_cli.domain.records import Agent, JsonObject, Task
+    from atms_cli.loop.tick import Desk
+    from atms_cli.ports import Workspace
+    from atms_cli.system.keeper_client import Keeper
+
+
+def recover(ws: Workspace, desk: Desk, keeper: Keeper) -> tuple[list[Ended], list[Order]]:
+    """Return what has ended meanwhile and which gates to run again. Call it when the keeper is ready.
+
+    From that moment no older keeper starts anything, so what is on record and what is marked is all there is.
+    """
+    left = attempts.left_over(ws.store.reading())
+    found = marked([str(task["run"]) for task in left]) if left else {}
+    ended: list[Ended] = []
+    orders: list[Order] = []
+    for task in left:
+        run = str(task["run"])
+        work = Work(run, task, _agent_of(ws, task), ws.clock.monotonic())
+        if task["status"] == "validating":
+            kill_marked(run)
+            orders += desk.judge_again(work)
+        elif not _take_up(ws, desk, keeper, work, ended, is_marked=bool(found.get(run))):
+            _put_back(ws, task)
+    return ended, orders
+
+
+def _take_up(ws: Workspace, desk: Desk, keeper: Keeper, work: Work, ended: list[Ended], *, is_marked: bool) -> bool:
+    """Settle or adopt one attempt; return False if it never began."""
+    directory = ws.run_files.path(work.run, "").rstrip("/")
+    record = describe(directory)
+    if record.outcome is not None:
+        ended.append(Ended(work.run, record.outcome.to_json()))
+    elif record.process is not None:
+        keeper.adopt(record.process, directory, _time_left(ws, work.task))
+    elif is_marked:
+        # It began, but its keeper died before it could write down which process it is.
+        kill_marked(work.run)
+        ended.append(Ended(work.run, Outcome(work.run, "vanished").to_json()))
+    else:
+        return False
+    desk.resume(work)
+    return True
+
+
+def _time_left(ws: Workspace, task: Task) -> float:
+    from atms_cli.domain.moment import to_ms
+
+    limit = task["timeout"] or ws.config["execution"]["timeout"]
+    began = to_ms(task["started_at"]) if task["started_at"] else ws.clock.now_ms()
+    return max(0.001, limit - (ws.clock.now_ms() - began) / 1000)
+
+
+def _agent_of(ws: Workspace, task: Task) -> Agent:
+    name = task["assigned_agent"] or agents.SHELL
+    gone: JsonObject = {"name": name, **agents.DEFAULTS}
+    return known(ws, ws.store.reading()).get(name, gone)  # type: ignore[return-value,arg-type]
+
+
+def _put_back(ws: Workspace, task: Task) -> None:
+    with ws.store.writing("atms run") as tx:
+        attempts.never_began(tx, task["id"], str(task["run"]))

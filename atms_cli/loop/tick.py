@@ -1,0 +1,180 @@
+"""What to do now: one turn of the loop, in one transaction, and the commands that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from atms_cli.domain import gate as gates
+from atms_cli.services import attempts
+from atms_cli.services import gates as gate_service
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from atms_cli.domain.records import Agent, Gate, GateResult, JsonObject, Task
+    from atms_cli.ports import Transaction, Workspace
+
+    Report = Callable[[JsonObject], None]
+
+
+@dataclass(slots=True)
+class Work:
+    """An attempt in flight: first its command, then its gates."""
+
+    run: str
+    task: Task
+    agent: Agent
+    began: float
+    gates: dict[str, Gate] = field(default_factory=dict)  # by the id of their process
+    results: dict[str, GateResult] = field(default_factory=dict)  # by gate name
+
+    @property
+    def is_judged(self) -> bool:
+        """Return whether its gates are running."""
+        return bool(self.gates)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A command to start: how, and the directory that records it."""
+
+    launch: JsonObject
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a process ended (system/process.py)."""
+
+    id: str
+    outcome: JsonObject
+
+
+class Desk:
+    """What is in flight, and the decisions about it. It starts nothing and waits for nothing."""
+
+    def __init__(self, ws: Workspace, report: Report, *, jobs: int, only: Sequence[str]) -> None:
+        self.ws = ws
+        self.jobs = jobs
+        self.only = only
+        self.works: dict[str, Work] = {}
+        self.counts = {"completed": 0, "failed": 0, "cancelled": 0, "retried": 0, "started": 0}
+        self.is_stopping = False
+        self._report = report
+        self._processes: dict[str, str] = {}  # process id to run
+        self._touched_feature = False
+        self._to_judge: list[tuple[Work, list[Gate]]] = []
+
+    def turn(self, tx: Transaction, ended: Iterable[Ended], *, room: int) -> list[attempts.Start]:
+        """Settle what ended, then put on record what starts next, at most `room` attempts."""
+        self._to_judge.clear()
+        for each in ended:
+            self._settle(tx, each)
+        attempts.expire_leases(tx)
+        force = attempts.workforce(self.ws, tx.read, self.jobs, self.only)
+        free = min(room, self.jobs - len(self.works))
+        chosen = attempts.upcoming(self.ws, tx.read, force, self.load(), free, tx.now)
+        return attempts.dispatch(self.ws, tx, chosen)
+
+    def load(self) -> dict[str, int]:
+        """Return how many attempts each agent has in flight."""
+        load: dict[str, int] = {}
+        for work in self.works.values():
+            load[work.agent["name"]] = load.get(work.agent["name"], 0) + 1
+        return load
+
+    def orders(self, starts: Sequence[attempts.Start]) -> list[Order]:
+        """Return the commands that follow from a turn, now that it is durable."""
+        orders: list[Order] = []
+        for work, judges in self._to_judge:
+            orders += self._gate_orders(work, judges)
+        for start in starts:
+            orders.append(Order(attempts.launch(self.ws, start), self.ws.run_files.prepare(start.run)))
+            self.take(start)
+        return orders
+
+    def take(self, start: attempts.Start) -> None:
+        """Count an attempt as in flight."""
+        self.works[start.run] = Work(start.run, start.task, start.agent, self.ws.clock.monotonic())
+        self._processes[start.run] = start.run
+        self.counts["started"] += 1
+        self.tell("started", start.task, agent=start.agent["name"], run=start.run, attempt=start.task["attempts"] + 1)
+
+    def resume(self, work: Work) -> None:
+        """Count an attempt as in flight that an earlier loop began."""
+        self.works[work.run] = work
+        self._processes[work.run] = work.run
+        self.tell("resumed", work.task, agent=work.agent["name"], run=work.run)
+
+    def judge_again(self, work: Work) -> list[Order]:
+        """Return the gates of a task whose command succeeded under a loop that died; whatever they left is gone."""
+        self.works[work.run] = work
+        return self._gate_orders(work, attempts.gates_of(self.ws, work.task))
+
+    def _gate_orders(self, work: Work, judges: Sequence[Gate]) -> list[Order]:
+        orders: list[Order] = []
+        round_id = self.ws.ids.token()
+        for judge in judges:
+            launch = gate_service.launch(self.ws, judge, work.run, work.task)
+            launch["id"] = f"{work.run}.{judge['name']}.{round_id}"
+            work.gates[str(launch["id"])] = judge
+            self._processes[str(launch["id"])] = work.run
+            orders.append(Order(launch, self.ws.run_files.prepare(f"{work.run}/gates/{round_id}-{len(orders)}")))
+        self.tell("validating", work.task, gates=[judge["name"] for judge in judges])
+        return orders
+
+    def _settle(self, tx: Transaction, ended: Ended) -> None:
+        run = self._processes.pop(ended.id, None)
+        work = self.works.get(run or "")
+        if work is None:
+            return
+        if ended.id in work.gates:
+            self._settle_gate(tx, work, ended)
+            return
+        judges = attempts.settle(self.ws, tx, work.task["id"], work.run, ended.outcome, stopping=self.is_stopping)
+        if judges:
+            self._to_judge.append((work, judges))
+        else:
+            self._finish(tx, work)
+
+    def _settle_gate(self, tx: Transaction, work: Work, ended: Ended) -> None:
+        judge = work.gates[ended.id]
+        log = self.ws.run_files.path(work.run, gate_service.log_name(judge))
+        result = gates.judge(judge, ended.outcome, log)
+        work.results[judge["name"]] = result
+        self.tell("gate", work.task, gate=judge["name"], status=result["status"], reason=result["reason"])
+        if len(work.results) == len(work.gates):
+            ordered = [work.results[each["name"]] for each in work.gates.values()]
+            attempts.settle_gates(self.ws, tx, work.task["id"], work.run, ordered, stopping=self.is_stopping)
+            self._finish(tx, work)
+
+    def _finish(self, tx: Transaction, work: Work) -> None:
+        del self.works[work.run]
+        task = tx.read.task(work.task["id"])
+        self._touched_feature |= task["feature_id"] is not None
+        what = "retried" if task["status"] == "queued" else task["status"]
+        if what in self.counts:
+            self.counts[what] += 1
+        seconds = round(self.ws.clock.monotonic() - work.began, 3)
+        self.tell(what, task, agent=work.agent["name"], run=work.run, seconds=seconds, reason=task["reason"])
+
+    def tell(self, what: str, task: Task, **more: object) -> None:
+        """Report something about a task."""
+        record: JsonObject = {"type": what, "task": task["id"], "title": task["title"], **more}  # type: ignore[dict-item]
+        self._report(record)
+
+    def stale(self) -> list[str]:
+        """Return the processes whose task was cancelled, released or finished by somebody else."""
+        read = self.ws.store.reading()
+        gone = {run for run, work in self.works.items() if not attempts.in_flight(read.task(work.task["id"]), run)}
+        return [process for process, run in self._processes.items() if run in gone]
+
+    def processes(self) -> list[str]:
+        """Return the ids of all processes in flight."""
+        return list(self._processes)
+
+    def feature_work_ended(self) -> bool:
+        """Return, once, whether a task of a feature has ended since the last time."""
+        touched, self._touched_feature = self._touched_feature, False
+        return touched

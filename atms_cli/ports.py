@@ -1,0 +1,223 @@
+"""What services and the loop need from the world: narrow protocols that adapters fulfil.
+
+Nothing imports this module at run time on a hot path; it is for readers and type checkers.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypedDict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    from atms_cli.domain.config import Config
+    from atms_cli.domain.records import Agent, Attempt, Dependency, Edit, Event, Fact, FeatureState, JsonObject, Task
+
+
+class TaskFilter(TypedDict):
+    """Which tasks to list, and how; empty lists let everything through."""
+
+    statuses: Sequence[str]
+    priorities: Sequence[str]
+    categories: Sequence[str]
+    tags: Sequence[str]
+    features: Sequence[str]
+    agents: Sequence[str]
+    buckets: Sequence[str]
+    due_before: str | None
+    search: str
+    sort: str
+    reverse: bool
+    limit: int | None
+    offset: int
+
+
+class Clock(Protocol):
+    """Time."""
+
+    def now_ms(self) -> int:
+        """Return milliseconds since the epoch."""
+
+    def monotonic(self) -> float:
+        """Return seconds that only go forward."""
+
+
+class Ids(Protocol):
+    """New names."""
+
+    def task(self) -> str:
+        """Return a task id."""
+
+    def run(self) -> str:
+        """Return an attempt's id."""
+
+    def token(self) -> str:
+        """Return a lease's fencing token."""
+
+    def replica(self) -> str:
+        """Return a replica id."""
+
+
+class Tasks(Protocol):
+    """Questions about tasks (store/readmodel.py)."""
+
+    def task(self, task_id: str) -> Task: ...
+    def resolve(self, prefix: str) -> str: ...
+    def tasks(self, wanted: TaskFilter) -> list[Task]: ...
+    def of_status(self, status: str) -> list[Task]: ...
+    def attempts(self, task_id: str) -> list[Attempt]: ...
+
+
+class Dependencies(Protocol):
+    """Questions about what waits for what."""
+
+    def blockers(self, task_id: str) -> list[Dependency]: ...
+    def needs(self, task_id: str) -> list[str]: ...
+    def waiting_on(self, task_id: str) -> list[JsonObject]: ...
+    def stuck(self) -> int: ...
+
+
+class Queue(Protocol):
+    """Questions about what is next."""
+
+    def ready(self, strategy: str, ageing_s: float, now: str) -> Iterator[str]: ...
+    def expired(self, now: str) -> list[str]: ...
+    def next_moment(self) -> str | None: ...
+    def counts(self) -> dict[str, int]: ...
+    def paused(self) -> JsonObject | None: ...
+
+
+class Registry(Protocol):
+    """Questions about agents and features."""
+
+    def agent(self, name: str) -> Agent | None: ...
+    def agents(self) -> list[Agent]: ...
+    def load(self) -> dict[str, int]: ...
+    def feature(self, feature_id: str) -> FeatureState | None: ...
+    def features(self) -> list[FeatureState]: ...
+    def feature_statuses(self, feature_id: str) -> list[str]: ...
+
+
+class History(Protocol):
+    """Questions about what happened."""
+
+    def history(self, key: str) -> list[Event]: ...
+    def events_after(self, event_id: str) -> list[Event]: ...
+    def last_events(self, limit: int) -> list[Event]: ...
+
+
+class ReadModel(Tasks, Dependencies, Queue, Registry, History, Protocol):
+    """All questions; each answer reflects every event recorded before it was asked."""
+
+
+class Transaction(Protocol):
+    """Exclusive access: what is read here stays true until what follows from it is recorded."""
+
+    read: ReadModel
+    now: str
+
+    def record(self, facts: Sequence[Fact]) -> list[Event]:
+        """Add facts to the batch; reads see them at once, the world when the transaction ends well."""
+
+    def beat(self, agent: str) -> None:
+        """Note that an agent is alive, in the read model alone."""
+
+    def __enter__(self) -> Transaction: ...
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+
+class Store(Protocol):
+    """Durable state."""
+
+    def reading(self) -> ReadModel:
+        """Return the read model, caught up with the journal."""
+
+    def writing(self, actor: str) -> Transaction:
+        """Begin a transaction; leaving it without an error means its events are on the disk."""
+
+    def doctor(self) -> list[JsonObject]:
+        """Return what is wrong with the stored state, each as check, detail and what repairs it."""
+
+    def rebuild(self) -> int:
+        """Build the read model anew from the journal; return the number of events."""
+
+
+class Settings(Protocol):
+    """atms.yaml (store/settings.py)."""
+
+    path: str
+
+    def load(self) -> Config:
+        """Return the checked settings."""
+
+    def raw(self) -> JsonObject:
+        """Return what the file itself says."""
+
+    def edit(self, change: Callable[[dict[str, object]], None]) -> None:
+        """Change the file through its parsed form; a result that is wrong is refused and not written."""
+
+
+class RoadmapFile(Protocol):
+    """FEATURES.json, or TASKS.json (store/featurefile.py)."""
+
+    path: str
+
+    def read(self) -> JsonObject | None:
+        """Return the whole file, or None if there is none."""
+
+    def change(self, decide: Callable[[JsonObject], Sequence[Edit]]) -> bool:
+        """Edit the file as decided on its present content; return whether anything was written."""
+
+    def create(self, document: JsonObject) -> None:
+        """Write a new file; refuse to replace one."""
+
+
+class RunFiles(Protocol):
+    """The files of attempts and gate runs (store/runfiles.py)."""
+
+    def prepare(self, run: str) -> str:
+        """Make a run's directory and return its path."""
+
+    def write(self, run: str, name: str, text: str) -> str:
+        """Write a file of a run and return its path."""
+
+    def path(self, run: str, name: str) -> str:
+        """Return where a file of a run lies."""
+
+    def tail(self, run: str, name: str, lines: int) -> str:
+        """Return the last lines of a file, empty if there is none."""
+
+
+class Runner(Protocol):
+    """Running commands to their end, in this process."""
+
+    def run(self, launches: Sequence[JsonObject], at_once: int, ended: Callable[[JsonObject], None]) -> None:
+        """Run commands, so many at once, and hand over each outcome as it comes."""
+
+
+class Workspace(Protocol):
+    """One workspace with everything needed to work on it."""
+
+    root: str
+    actor: str
+    agent: str | None  # the agent on whose behalf this process acts; None for a person
+    clock: Clock
+    ids: Ids
+    environ: Mapping[str, str]
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def config(self) -> Config: ...
+    @property
+    def settings(self) -> Settings: ...
+    def reload_config(self) -> None: ...
+    @property
+    def roadmap(self) -> RoadmapFile: ...
+    @property
+    def runner(self) -> Runner: ...
+    @property
+    def run_files(self) -> RunFiles: ...
+    def loop_holder(self) -> str | None: ...

@@ -1,0 +1,58 @@
+"""How the workspace is doing, in one look, and what is wrong with it."""
+
+from __future__ import annotations
+
+from atms_cli.domain.task import STATUSES
+from atms_cli.errors import AtmsError
+from atms_cli.services import agents, queue
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from atms_cli.domain.records import Json, JsonObject
+    from atms_cli.ports import Workspace
+
+
+def status(ws: Workspace) -> JsonObject:
+    """Return the numbers of the workspace: tasks, queue, agents, and who runs the loop."""
+    read = ws.store.reading()
+    counts = read.counts()
+    by_status = {name: counts.get(name, 0) for name in STATUSES}
+    by_status["queued"] = sum(counts.get(name, 0) for name in ("ready", "waiting", "delayed"))
+    everyone = agents.everyone(ws)
+    return {
+        "workspace": ws.root,
+        "tasks": {"total": sum(by_status.values()), "by_status": dict[str, "Json"](by_status)},
+        "queue": queue.status(ws),
+        "agents": {"total": len(everyone), "busy": sum(bool(agent["active"]) for agent in everyone)},
+        "runner": ws.loop_holder(),
+    }
+
+
+def doctor(ws: Workspace) -> list[JsonObject]:
+    """Return what is wrong, each as check, detail and what repairs it; an empty list is good health."""
+    found = list(ws.store.doctor())
+    found += _settings(ws)
+    found += _roadmap(ws)
+    return found
+
+
+def _settings(ws: Workspace) -> list[JsonObject]:
+    try:
+        ws.settings.load()
+    except AtmsError as error:
+        return [{"check": "settings", "detail": error.message, "repair": error.hint}]
+    return []
+
+
+def _roadmap(ws: Workspace) -> list[JsonObject]:
+    try:
+        ws.roadmap.read()
+    except AtmsError as error:
+        return [{"check": "roadmap", "detail": error.message, "repair": error.hint}]
+    return []
+
+
+def repair(ws: Workspace) -> None:
+    """Repair what can be repaired without loss: the read model, which holds nothing of its own."""
+    if any(problem["check"] == "index" for problem in ws.store.doctor()):
+        ws.store.rebuild()

@@ -1,0 +1,320 @@
+"""What people and agents do with tasks."""
+
+from __future__ import annotations
+
+from atms_cli.domain import matching, moment
+from atms_cli.domain import task as tasks
+from atms_cli.domain.graph import find_cycle
+from atms_cli.errors import AtmsError, ConflictError, CycleError, NothingToDoError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from atms_cli.domain.records import Agent, Fact, JsonObject, Lease, Task
+    from atms_cli.ports import ReadModel, TaskFilter, Transaction, Workspace
+
+    Decision = Callable[[Task, Transaction], list[Fact]]
+
+
+def add(ws: Workspace, fields: JsonObject, *, after: Sequence[str], draft: bool) -> Task:
+    """Create a task that waits for those named in `after`, and queue it unless it is a draft."""
+    task_id = ws.ids.task()
+    with ws.store.writing(ws.actor) as tx:
+        record = {**fields}
+        if after:
+            record["dependencies"] = list(dict.fromkeys(tx.read.resolve(other) for other in after))
+        if record.get("parent_id"):
+            record["parent_id"] = tx.read.resolve(str(record["parent_id"]))
+        check_gates(ws, record)
+        tx.record(tasks.create(task_id, record, created_by=ws.actor, draft=draft))
+        task = _with_blockers(tx.read, task_id)
+    return task
+
+
+def check_gates(ws: Workspace, fields: JsonObject) -> None:
+    """Refuse gates that are not defined; they would block the task for ever."""
+    from atms_cli.domain.gate import named
+
+    criteria = fields.get("validation_criteria")
+    asked = criteria.get("gates") if isinstance(criteria, dict) else None
+    for name in asked if isinstance(asked, list) else []:
+        named(ws.config["gates"], str(name))
+
+
+def _with_blockers(read: ReadModel, task_id: str) -> Task:
+    task = read.task(task_id)
+    task["blocked_by"] = [blocker["id"] for blocker in read.blockers(task["id"])]
+    return task
+
+
+def find(ws: Workspace, wanted: TaskFilter) -> list[Task]:
+    """Return the tasks that a filter lets through."""
+    for name, choices, known in (("status", wanted["statuses"], tasks.STATUSES), ("priority", wanted["priorities"], tasks.PRIORITIES),
+                                 ("category", wanted["categories"], tasks.CATEGORIES)):  # fmt: skip
+        for choice in choices:
+            if choice not in known:
+                raise UsageError(f"`{choice}` is not a {name}", f"choose from: {', '.join(known)}")
+    return ws.store.reading().tasks(wanted)
+
+
+def show(ws: Workspace, task_id: str) -> JsonObject:
+    """Return a task with its attempts, what it waits for, what waits for it, and its history."""
+    read = ws.store.reading()
+    task = _with_blockers(read, task_id)
+    return {
+        **task,
+        "blockers": read.blockers(task["id"]),
+        "dependents": read.waiting_on(task["id"]),
+        "attempt_list": read.attempts(task["id"]),
+        "history": read.history(task["id"]),
+    }  # type: ignore[dict-item]
+
+
+def _on_each(ws: Workspace, task_ids: Sequence[str], decide: Decision) -> list[Task]:
+    """Decide on each task and record all of it, or none if one is refused."""
+    with ws.store.writing(ws.actor) as tx:
+        resolved = list(dict.fromkeys(tx.read.resolve(task_id) for task_id in task_ids))
+        for task_id in resolved:
+            tx.record(decide(tx.read.task(task_id), tx))
+        return [_with_blockers(tx.read, task_id) for task_id in resolved]
+
+
+def update(ws: Workspace, task_ids: Sequence[str], changes: JsonObject, *, tags: Sequence[str], untags: Sequence[str]) -> list[Task]:
+    """Change fields of tasks; tags are added and taken away."""
+    check_gates(ws, changes)
+
+    def decide(task: Task, tx: Transaction) -> list[Fact]:
+        own = {**changes}
+        for nested in ("metadata", "context", "validation_criteria"):
+            if isinstance(own.get(nested), dict):
+                own[nested] = {**task[nested], **own[nested]}  # type: ignore[literal-required,dict-item]
+        if own.get("parent_id"):
+            own["parent_id"] = _parent(tx.read, task["id"], str(own["parent_id"]))
+        if tags or untags:
+            own["tags"] = [tag for tag in dict.fromkeys([*task["tags"], *tags]) if tag not in untags]
+        return tasks.update(task, own)
+
+    return _on_each(ws, task_ids, decide)
+
+
+def _parent(read: ReadModel, task_id: str, parent: str) -> str:
+    parent_id = read.resolve(parent)
+
+    def above(child: str) -> list[str]:
+        next_up = read.task(child)["parent_id"]
+        return [next_up] if next_up else []
+
+    cycle = find_cycle(task_id, parent_id, above)
+    if cycle is not None:
+        raise CycleError(cycle)
+    return parent_id
+
+
+def depend(ws: Workspace, task_ids: Sequence[str], on: Sequence[str], *, removing: bool) -> list[Task]:
+    """Make tasks wait for others, or no longer.
+
+    Raises:
+        CycleError: they would wait for themselves.
+
+    """
+
+    def decide(task: Task, tx: Transaction) -> list[Fact]:
+        facts: list[Fact] = []
+        for other in (tx.read.resolve(name) for name in on):
+            if removing:
+                facts += tasks.unlink(task, other)
+                continue
+            cycle = find_cycle(task["id"], other, tx.read.needs)
+            if cycle is not None:
+                raise CycleError(cycle)
+            facts += tasks.link(task, other)
+        return facts
+
+    return _on_each(ws, task_ids, decide)
+
+
+def worker(ws: Workspace, agent: str | None) -> str:
+    """Return in whose name work is done: the agent named, the one this process acts for, or the person."""
+    return agent or ws.agent or ws.actor
+
+
+def start(ws: Workspace, task_ids: Sequence[str], *, agent: str | None, token: str | None) -> list[Task]:
+    """Begin work on tasks."""
+    name = worker(ws, agent)
+
+    def decide(task: Task, tx: Transaction) -> list[Fact]:
+        tasks.guard(task, name, token, tx.now)
+        blocked_by = [blocker["id"] for blocker in tx.read.blockers(task["id"])]
+        return tasks.start(task, agent=name, run=None, blocked_by=blocked_by)
+
+    return _on_each(ws, task_ids, decide)
+
+
+def fail(ws: Workspace, task_ids: Sequence[str], reason: str | None, token: str | None) -> list[Task]:
+    """End tasks without success."""
+    return _on_each(ws, task_ids, _guarded(ws, token, lambda task: tasks.fail(task, reason)))
+
+
+def _guarded(ws: Workspace, token: str | None, decide: Callable[[Task], list[Fact]]) -> Decision:
+    def guarded(task: Task, tx: Transaction) -> list[Fact]:
+        tasks.guard(task, worker(ws, None), token, tx.now)
+        return decide(task)
+
+    return guarded
+
+
+def cancel(ws: Workspace, task_ids: Sequence[str], reason: str | None) -> list[Task]:
+    """Give tasks up; what runs is stopped by its loop. A person may cancel anything."""
+
+    def decide(task: Task, tx: Transaction) -> list[Fact]:
+        if ws.agent is not None:
+            tasks.guard(task, ws.agent, None, tx.now)
+        return tasks.cancel(task, reason)
+
+    return _on_each(ws, task_ids, decide)
+
+
+def reopen(ws: Workspace, task_ids: Sequence[str], reason: str | None) -> list[Task]:
+    """Bring closed tasks back into the queue."""
+    return _on_each(ws, task_ids, lambda task, _tx: tasks.reopen(task, reason))
+
+
+def retry(ws: Workspace, task_ids: Sequence[str], reason: str | None) -> list[Task]:
+    """Put failed tasks back into the queue with all of their attempts."""
+    return _on_each(ws, task_ids, lambda task, _tx: tasks.retry_from_scratch(task, reason))
+
+
+def release(ws: Workspace, task_ids: Sequence[str], reason: str | None, token: str | None) -> list[Task]:
+    """Give tasks back to the queue. A person may take them away from anyone but a running loop."""
+
+    def decide(task: Task, tx: Transaction) -> list[Fact]:
+        if ws.agent is not None or token is not None:
+            tasks.guard(task, ws.agent, token, tx.now)
+        if task["run"] is not None and task["status"] != "queued" and ws.loop_holder() is not None:
+            message = f"`{task['id']}` is being run by `atms run`"
+            raise ConflictError(message, f"stop it with: atms task cancel {task['id']}")
+        return tasks.release(task, reason)
+
+    return _on_each(ws, task_ids, decide)
+
+
+def heartbeat(ws: Workspace, task_id: str, *, token: str | None, lease_s: float | None) -> Task:
+    """Keep a claim alive; return the task with its lease as it now stands."""
+
+    def decide(task: Task, tx: Transaction) -> list[Fact]:
+        name = worker(ws, None)
+        tasks.guard(task, name, token, tx.now)
+        tx.beat(name)
+        return tasks.renew(task, moment.plus(tx.now, lease_s or ws.config["claims"]["lease"]), tx.now)
+
+    return _on_each(ws, [task_id], decide)[0]
+
+
+def claim(ws: Workspace, task_id: str | None, *, agent: str | None, lease_s: float | None) -> Task:
+    """Take a task on a lease: the one named, or the best that the agent may take.
+
+    Raises:
+        NothingToDoError: nothing in the queue is for this agent now.
+
+    """
+    name = worker(ws, agent)
+    with ws.store.writing(ws.actor) as tx:
+        for stale in tx.read.expired(tx.now):
+            tx.record(tasks.expire(tx.read.task(stale), tx.now))
+        chosen = tx.read.task(task_id) if task_id else _best(ws, tx, name)
+        lease: Lease = {
+            "agent": name, "token": ws.ids.token(), "expires_at": moment.plus(tx.now, lease_s or ws.config["claims"]["lease"]),
+        }  # fmt: skip
+        blocked_by = [blocker["id"] for blocker in tx.read.blockers(chosen["id"])]
+        tx.record(tasks.claim(chosen, lease, blocked_by, tx.now))
+        tx.beat(name)
+        return _with_blockers(tx.read, chosen["id"])
+
+
+def _best(ws: Workspace, tx: Transaction, name: str) -> Task:
+    if tx.read.paused() is not None:
+        raise NothingToDoError("the queue is paused", "go on with: atms queue resume")
+    agent = _known_agent(ws, tx.read, name)
+    load = tx.read.load()
+    if agent is not None and load.get(name, 0) >= agent["max_concurrent"]:
+        raise NothingToDoError(f"{name} is already at work on {load[name]} tasks, its limit", "finish or release one first")
+    queue = ws.config["queue"]
+    for task_id in tx.read.ready(queue["strategy"], queue["ageing"], tx.now):
+        task = tx.read.task(task_id)
+        if agent is None or matching.refusal(agent, task) is None:
+            return task
+    raise NothingToDoError("nothing in the queue can be started now", "see what waits for what: atms queue list")
+
+
+def _known_agent(ws: Workspace, read: ReadModel, name: str) -> Agent | None:
+    from atms_cli.services.agents import known
+
+    return known(ws, read).get(name)
+
+
+def done(ws: Workspace, task_ids: Sequence[str], *, token: str | None, force_reason: str | None, note: str | None) -> JsonObject:
+    """Complete tasks whose required gates pass; return the tasks, their verdicts and what they unblocked.
+
+    Raises:
+        GatesFailedError: a required gate did not pass; none of the tasks is completed.
+        AtmsError: an agent tried to pass over the gates.
+
+    """
+    if force_reason is not None and ws.agent is not None:
+        raise AtmsError("agents cannot pass over quality gates", "fix what the gates find; a person may use --force")
+    verdicts = {} if force_reason is not None else _judge_all(ws, task_ids, token)
+    evidence: JsonObject = {"by": ws.actor, **({"forced": force_reason} if force_reason is not None else {}), **({"note": note} if note else {})}
+
+    def decide(task: Task, tx: Transaction) -> list[Fact]:
+        tasks.guard(task, worker(ws, None), token, tx.now)
+        verdict = verdicts.get(task["id"])
+        return tasks.complete(task, {**evidence, **({"validation": verdict} if verdict else {})}, tx.now)  # type: ignore[dict-item]
+
+    before = ws.store.reading()
+    ready_before = {waiting["id"] for task_id in task_ids for waiting in before.waiting_on(before.resolve(task_id)) if not waiting["blockers"]}
+    finished = _on_each(ws, task_ids, decide)
+    read = ws.store.reading()
+    unblocked = [w for task in finished for w in read.waiting_on(task["id"]) if not w["blockers"] and w["id"] not in ready_before]
+    return {"tasks": finished, "unblocked": unblocked, "validation": verdicts}  # type: ignore[dict-item]
+
+
+def _judge_all(ws: Workspace, task_ids: Sequence[str], token: str | None) -> JsonObject:
+    """Run the gates of each task that has some; the lock is not held meanwhile."""
+    if not ws.config["gates"]:
+        return {}
+    from atms_cli.services import gates
+
+    read = ws.store.reading()
+    now = moment.to_iso(ws.clock.now_ms())
+    open_tasks = [task for task in (read.task(task_id) for task_id in task_ids) if task["status"] != "completed"]
+    for task in open_tasks:
+        tasks.guard(task, worker(ws, None), token, now)
+    return gates.judge_tasks(ws, open_tasks)
+
+
+def have_ended(ws: Workspace, task_ids: Sequence[str]) -> bool:
+    """Return whether nothing more will happen to any of the tasks by itself."""
+    return all(task["status"] in (*tasks.CLOSED, "failed") for task in end_states(ws, task_ids))
+
+
+def is_running(ws: Workspace, task_id: str) -> bool:
+    """Return whether somebody is at work on a task."""
+    return ws.store.reading().task(task_id)["status"] in tasks.ACTIVE
+
+
+def end_states(ws: Workspace, task_ids: Sequence[str]) -> list[Task]:
+    """Return the tasks as they are now."""
+    read = ws.store.reading()
+    return [read.task(task_id) for task_id in task_ids]
+
+
+def log_file(ws: Workspace, task_id: str, attempt: int | None) -> str:
+    """Return the path of the output of an attempt at a task, the last one unless a number is given."""
+    read = ws.store.reading()
+    task = read.task(task_id)
+    attempts = [each for each in read.attempts(task["id"]) if attempt is None or each["number"] == attempt]
+    if not attempts:
+        which = f"attempt {attempt} at" if attempt else "attempt at"
+        raise NothingToDoError(f"no {which} `{task['id']}` has been made", "see what it waits for: atms queue explain " + task["id"])
+    return ws.run_files.path(attempts[-1]["run"], "output.log")

@@ -1,0 +1,1 @@
+"""Durable state: the journal, the read model over it, FEATURES.json and atms.yaml."""

@@ -1,0 +1,46 @@
+"""Examining journal and index: is every line whole, and does the index say what the journal says?"""
+
+from __future__ import annotations
+
+from atms_cli.errors import DamagedError
+from atms_cli.store.index import Index
+from atms_cli.store.jsontext import decode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from atms_cli.domain.records import JsonObject
+    from atms_cli.store.segments import Segments
+
+
+def examine(journal: Segments, index: Index) -> list[JsonObject]:
+    """Return what is wrong, each as check, detail and what repairs it."""
+    damages = [damage for replica in journal.replicas() for damage in _damaged_segments(journal, replica)]
+    # A damaged journal cannot be folded anew, so there is nothing to hold the index against.
+    return damages or _compare(journal, index)
+
+
+def _damaged_segments(journal: Segments, replica: str) -> list[JsonObject]:
+    found: list[JsonObject] = []
+    for segment in journal.segments(replica):
+        try:
+            for _ in journal.read(replica, segment, 0):
+                pass
+        except DamagedError as error:
+            found.append({"check": "journal", "detail": error.message, "repair": "restore this file from a backup"})
+    return found
+
+
+def _compare(journal: Segments, index: Index) -> list[JsonObject]:
+    """Fold the whole journal into a fresh index and compare every task."""
+    fresh = Index(":memory:", journal)
+    fresh.catch_up()
+    expected, present = _tasks(fresh), _tasks(index)
+    differing = sorted(key for key in expected.keys() | present.keys() if expected.get(key) != present.get(key))
+    if not differing:
+        return []
+    detail = f"the index is wrong about {len(differing)} tasks, first {differing[0]}"
+    return [{"check": "index", "detail": detail, "repair": "atms doctor --fix"}]
+
+
+def _tasks(index: Index) -> dict[str, object]:
+    return {row[0]: decode(row[1]) for row in index.connection.execute("SELECT id, doc FROM tasks")}

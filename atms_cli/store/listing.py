@@ -1,0 +1,60 @@
+"""The statement behind `task list`: every filter leads by an index."""
+
+from __future__ import annotations
+
+from atms_cli.domain.queue import level
+from atms_cli.domain.task import PRIORITIES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from atms_cli.ports import TaskFilter
+
+_SORTS = {
+    "created": "closed, born",
+    "updated": "updated",
+    "priority": "level, closed, born",
+    "status": "status, closed, born",
+    "title": "title, born",
+    "deadline": "deadline IS NULL, deadline, born",
+}
+SORTS = tuple(_SORTS)
+_NO_LIMIT = -1
+
+
+def statement(wanted: TaskFilter) -> tuple[str, list[object]]:
+    """Return the SQL text of a filter and its values."""
+    conditions, values = _conditions(wanted)
+    where = " WHERE " + " AND ".join(conditions) if conditions else ""
+    order = _SORTS[wanted["sort"]]
+    if wanted["reverse"]:
+        order = ", ".join(f"{term} DESC" for term in order.split(", "))
+    limit = _NO_LIMIT if wanted["limit"] is None else wanted["limit"]
+    # Names and order come from the tables above, never from the user.
+    text = f"SELECT doc, blockers FROM tasks{where} ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608
+    return text, [*values, limit, wanted["offset"]]
+
+
+def _conditions(wanted: TaskFilter) -> tuple[list[str], list[object]]:
+    parts: list[tuple[str, list[object]]] = []
+    columns = (
+        ("status", wanted["statuses"]),
+        ("level", [level(priority) for priority in wanted["priorities"] if priority in PRIORITIES]),
+        ("category", wanted["categories"]),
+        ("feature", wanted["features"]),
+        ("agent", wanted["agents"]),
+        ("bucket", wanted["buckets"]),
+    )
+    for column, choices in columns:
+        if choices:
+            parts.append((f"{column} IN ({', '.join('?' * len(choices))})", list(choices)))
+    if not wanted["statuses"]:
+        parts.append(("status <> 'archived'", []))
+    # Each tag must be there.
+    parts.extend(("id IN (SELECT task FROM tags WHERE tag = ?)", [tag]) for tag in wanted["tags"])
+    if wanted["due_before"] is not None:
+        parts.append(("deadline < ? AND closed = 0", [wanted["due_before"]]))
+    if wanted["search"]:
+        pattern = "%" + wanted["search"].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        described = "json_extract(doc, '$.description') LIKE ? ESCAPE '\\'"
+        parts.append((f"(title LIKE ? ESCAPE '\\' OR {described})", [pattern, pattern]))
+    return [text for text, _ in parts], [value for _, values in parts for value in values]

@@ -1,0 +1,97 @@
+"""One writer at a time, by an operating-system lock that the kernel drops when its holder dies.
+
+It is the same `flock(2)` on the same file that the filelock library takes, so other programs can join in.
+"""
+
+from __future__ import annotations
+
+import os
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
+from time import monotonic, sleep
+
+from atms_cli.errors import AtmsError, UnavailableError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
+#: Seconds to wait for another writer before giving up.
+DEFAULT_TIMEOUT_S = 10.0
+_FIRST_WAIT_S = 0.0002
+_LONGEST_WAIT_S = 0.005
+_NAME_LENGTH = 120
+
+
+class Lock:
+    """`with Lock(path): …` while nobody else does; the file itself is never removed."""
+
+    def __init__(self, path: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        self._path = path
+        self._timeout_s = timeout_s
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> Lock:
+        if not self.acquire():
+            raise UnavailableError(f"{self._path} is held by {holder(self._path)}", "try again when it has finished")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def acquire(self) -> bool:
+        """Take the lock within the timeout; return whether it was possible."""
+        try:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise AtmsError(f"cannot write in {os.path.dirname(self._path)}: {error.strerror}") from error
+        if not self._wait(self._descriptor):
+            os.close(self._descriptor)
+            self._descriptor = None
+            return False
+        os.pwrite(self._descriptor, _own_name(), 0)
+        return True
+
+    def _wait(self, descriptor: int) -> bool:
+        deadline, pause = monotonic() + self._timeout_s, _FIRST_WAIT_S
+        while True:
+            try:
+                flock(descriptor, LOCK_EX | LOCK_NB)
+            except BlockingIOError:
+                if monotonic() >= deadline:
+                    return False
+                sleep(pause)
+                pause = min(pause * 1.5, _LONGEST_WAIT_S)
+            else:
+                return True
+
+    def release(self) -> None:
+        """Let go; nothing happens if it is not held."""
+        if self._descriptor is not None:
+            flock(self._descriptor, LOCK_UN)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _own_name() -> bytes:
+    return f"process {os.getpid()}".ljust(_NAME_LENGTH).encode()[: _NAME_LENGTH - 1] + b"\n"
+
+
+def holder(path: str) -> str:
+    """Return the name that the last holder of a lock left in its file."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(_NAME_LENGTH).strip() or "another process"
+    except OSError:
+        return "another process"
+
+
+def is_held(path: str) -> bool:
+    """Return whether somebody holds the lock right now."""
+    lock = Lock(path, timeout_s=0)
+    if not os.path.exists(path):
+        return False
+    free = lock.acquire()
+    lock.release()
+    return not free

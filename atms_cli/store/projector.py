@@ -1,0 +1,167 @@
+"""Folding events into the read model: each touched aggregate is loaded once, folded, and written once."""
+
+from __future__ import annotations
+
+from atms_cli.domain import agent as agents
+from atms_cli.domain import feature as features
+from atms_cli.domain import task as tasks
+from atms_cli.domain.queue import level
+from atms_cli.store import sql
+from atms_cli.store.jsontext import decode, encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from sqlite3 import Connection
+
+    from atms_cli.domain.records import Event, JsonObject, Task
+
+    Load = Callable[[str, int, int], Event]
+
+#: Ends of an attempt by the event that brings it, for the list of attempts.
+_ATTEMPT_ENDS = {
+    "task.completed": "succeeded",
+    "task.failed": "failed",
+    "task.retried": "failed",
+    "task.cancelled": "cancelled",
+    "task.released": "released",
+    "task.lease_expired": "released",
+}
+
+
+class Projector:
+    """Applies events to the tables, in one SQLite transaction that its owner opens and commits."""
+
+    def __init__(self, connection: Connection, load: Load) -> None:
+        self._run = connection.execute
+        self._load = load
+        self._tasks: dict[str, tuple[Task | None, str, str]] = {}
+        self._changed: dict[str, Task] = {}
+
+    def apply(self, event: Event, replica: str, segment: int, offset: int) -> None:
+        """Fold one event; call `flush` after the last."""
+        self._run(sql.PUT_EVENT, (event["key"], event["id"], event["type"], replica, segment, offset))
+        kind = event["type"].partition(".")[0]
+        if kind == "task":
+            self._apply_to_task(event)
+        elif kind == "agent":
+            self._apply_to_agent(event)
+        elif kind == "feature":
+            self._apply_to_feature(event)
+        elif kind == "queue":
+            self._run(sql.PUT_META, ("paused", encode(event["data"]) if event["type"] == "queue.paused" else None))
+
+    def _task(self, key: str) -> tuple[Task | None, str, str]:
+        if key not in self._tasks:
+            row = self._run(sql.TASK, (key,)).fetchone()
+            self._tasks[key] = (None, "", "") if row is None else (decode(row[0]), row[1], row[2])
+        return self._tasks[key]
+
+    def _apply_to_task(self, event: Event) -> None:
+        key = event["key"]
+        before, born, last = self._task(key)
+        after = tasks.evolve(before, event) if event["id"] > last else self._refold(key)
+        if after is None:
+            return
+        if event["type"] == "task.created":
+            born = event["id"]
+        self._tasks[key] = (after, born, max(last, event["id"]))
+        self._changed[key] = after
+        self._note_attempt(before, event)
+
+    def _refold(self, key: str) -> Task | None:
+        """Fold all events of a task anew, because one arrived that is older than what is known."""
+        task: Task | None = None
+        for replica, segment, offset in self._run(sql.EVENTS_OF, (key,)).fetchall():
+            task = tasks.evolve(task, self._load(replica, segment, offset))
+        return task
+
+    def _note_attempt(self, before: Task | None, event: Event) -> None:
+        data = event["data"]
+        if event["type"] == "task.started":
+            run = str(data.get("run") or event["id"])
+            attempt: JsonObject = {
+                "run": run, "task": event["key"], "number": data["attempts"], "agent": data["assigned_agent"],
+                "status": "running", "exit_code": None, "reason": None, "started_at": event["at"], "ended_at": None,
+            }  # fmt: skip
+            self._run(sql.PUT_ATTEMPT, (run, event["key"], data["attempts"], 0, encode(attempt)))
+        elif event["type"] in _ATTEMPT_ENDS and before is not None and before["attempts"]:
+            self._end_attempt(event)
+
+    def _end_attempt(self, event: Event) -> None:
+        row = self._run(sql.LATEST_ATTEMPT, (event["key"],)).fetchone()
+        attempt: JsonObject = {} if row is None else decode(row[0])
+        if attempt.get("status") != "running":
+            return
+        result = event["data"].get("result")
+        code = result.get("exit_code") if isinstance(result, dict) else None
+        attempt |= {
+            "status": _ATTEMPT_ENDS[event["type"]], "exit_code": code, "reason": event["data"].get("reason"), "ended_at": event["at"],
+        }  # fmt: skip
+        self._run(sql.PUT_ATTEMPT, (attempt["run"], event["key"], attempt["number"], 1, encode(attempt)))
+
+    def _apply_to_agent(self, event: Event) -> None:
+        row = self._run(sql.AGENT, (event["key"],)).fetchone()
+        agent = agents.evolve(None if row is None else decode(row[0]), event)
+        if agent is None:
+            self._run(sql.DROP_AGENT, (event["key"],))
+        else:
+            self._run(sql.PUT_AGENT, (event["key"], encode(agent)))  # type: ignore[arg-type]
+
+    def _apply_to_feature(self, event: Event) -> None:
+        row = self._run(sql.FEATURE, (event["key"],)).fetchone()
+        state = features.evolve(None if row is None else decode(row[0]), event)
+        if state is not None:
+            self._run(sql.PUT_FEATURE, (event["key"], encode(state)))  # type: ignore[arg-type]
+
+    def flush(self) -> None:
+        """Write every touched task, then let go those whose last open dependency is met."""
+        moved: list[str] = []
+        for key, task in self._changed.items():
+            row = self._run("SELECT met, blockers FROM tasks WHERE id = ?", (key,)).fetchone()
+            self._put(task, row)
+            if (row is None and tasks.is_met(task)) or (row is not None and bool(row[0]) != tasks.is_met(task)):
+                moved.append(key)
+        for key in moved:
+            self._run(sql.RECOUNT, (key,))
+            self._run(sql.REBUCKET, (key,))
+        self._changed.clear()
+        self._tasks.clear()
+
+    def _put(self, task: Task, before: tuple[int, int] | None) -> None:
+        key = task["id"]
+        if before is not None or task["dependencies"] or task["tags"]:
+            self._put_lists(task, known=before is not None)
+        blockers = self._run(sql.COUNT_BLOCKERS, (key,)).fetchone()[0] if task["dependencies"] else 0
+        _, born, last = self._tasks[key]
+        lease = task["lease"]
+        self._run(
+            sql.PUT_TASK,
+            (
+                key, encode(task), task["title"], task["status"], bucket(task, blockers), level(task["priority"]), task["category"],  # type: ignore[arg-type]
+                task["feature_id"], task["assigned_agent"], task["parent_id"], born, last, task["queued_at"], task["updated_at"],
+                task["not_before"], task["deadline"], None if lease is None else lease["expires_at"], task["status"] in tasks.CLOSED,
+                tasks.is_met(task), blockers,
+            ),
+        )  # fmt: skip
+
+    def _put_lists(self, task: Task, *, known: bool) -> None:
+        key = task["id"]
+        if known:
+            old_needs = {row[0] for row in self._run(sql.NEEDS, (key,))}
+            if old_needs != set(task["dependencies"]):
+                self._run(sql.DROP_DEPENDENCIES, (key,))
+            self._run(sql.DROP_TAGS, (key,))
+        for needs in task["dependencies"]:
+            self._run(sql.PUT_DEPENDENCY, (key, needs))
+        for tag in task["tags"]:
+            self._run(sql.PUT_TAG, (tag, key))
+
+
+def bucket(task: Task, blockers: int) -> str:
+    """Return where a task is counted and found: its status, with `queued` split by what it waits for."""
+    if task["status"] != "queued":
+        return task["status"]
+    if blockers:
+        return "waiting"
+    return "delayed" if task["not_before"] else "ready"

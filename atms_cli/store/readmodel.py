@@ -1,0 +1,182 @@
+"""Questions to the read model. Every answer costs the same with a hundred tasks or a hundred thousand."""
+
+from __future__ import annotations
+
+from atms_cli.domain.queue import merge
+from atms_cli.domain.task import PRIORITIES
+from atms_cli.errors import NotFoundError, UsageError
+from atms_cli.store import sql
+from atms_cli.store.jsontext import decode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from sqlite3 import Connection
+
+    from atms_cli.domain.records import Agent, Attempt, Dependency, Event, FeatureState, JsonObject, Task
+    from atms_cli.ports import TaskFilter
+    from atms_cli.store.projector import Load
+
+
+class ReadModel:
+    """Reads over one connection; inside a transaction they see its changes."""
+
+    def __init__(self, connection: Connection, load: Load) -> None:
+        self._run = connection.execute
+        self._load = load
+
+    # Tasks
+
+    def task(self, task_id: str) -> Task:
+        """Return a task by its id or the only id that begins so."""
+        row = self._run(sql.TASK, (task_id,)).fetchone()
+        if row is None:
+            row = self._run(sql.TASK, (self.resolve(task_id),)).fetchone()
+        task: Task = decode(row[0])
+        return task
+
+    def resolve(self, prefix: str) -> str:
+        """Return the full id of a task from its beginning.
+
+        Raises:
+            NotFoundError: no task begins so.
+            UsageError: several do.
+
+        """
+        found = [row[0] for row in self._run(sql.TASK_BY_PREFIX, (prefix.lower(),))] if prefix else []
+        if not found:
+            raise NotFoundError(f"no task `{prefix}`", "see them all: atms task list")
+        if len(found) > 1 and found[0] != prefix:
+            raise UsageError(f"`{prefix}` stands for several tasks: {', '.join(found[:5])}", "give more of the id")
+        return str(found[0])
+
+    def tasks(self, wanted: TaskFilter) -> list[Task]:
+        """Return the tasks that a filter lets through, each with its open dependencies."""
+        from atms_cli.store.listing import statement
+
+        text, values = statement(wanted)
+        return [self._with_blockers(decode(row[0]), row[1]) for row in self._run(text, values).fetchall()]
+
+    def _with_blockers(self, task: Task, blockers: int) -> Task:
+        task["blocked_by"] = [blocker["id"] for blocker in self.blockers(task["id"])] if blockers else []
+        return task
+
+    def blockers(self, task_id: str) -> list[Dependency]:
+        """Return the open dependencies of a task."""
+        return [{"id": row[0], "title": row[1], "status": row[2]} for row in self._run(sql.BLOCKERS, (task_id,))]
+
+    def needs(self, task_id: str) -> list[str]:
+        """Return the ids that a task depends on."""
+        return [row[0] for row in self._run(sql.NEEDS, (task_id,))]
+
+    def waiting_on(self, task_id: str) -> list[JsonObject]:
+        """Return the open tasks that depend on one, with how many dependencies each still waits for."""
+        rows = self._run(sql.WAITING_ON, (task_id,))
+        return [{"id": row[0], "title": row[1], "status": row[2], "blockers": row[3]} for row in rows]
+
+    def of_status(self, status: str) -> list[Task]:
+        """Return all tasks of a status, oldest first."""
+        return [decode(row[0]) for row in self._run(sql.OF_STATUS, (status,))]
+
+    def attempts(self, task_id: str) -> list[Attempt]:
+        """Return the attempts at a task, first to last."""
+        return [decode(row[0]) for row in self._run(sql.ATTEMPTS_OF, (task_id,))]
+
+    # The queue
+
+    def ready(self, strategy: str, ageing_s: float, now: str) -> Iterator[str]:
+        """Yield the ids of tasks that may start now, best first."""
+        due = self._run(sql.DUE, (now,)).fetchall()
+        if strategy == "priority":
+            levels = range(len(PRIORITIES))
+            runs = [
+                _with_due(self._run(sql.READY_OF_LEVEL, (index,)), [(row[0], row[2]) for row in due if row[1] == index])
+                for index in levels
+            ]
+            return merge(runs, ageing_s)
+        late = [(row[0], row[2]) for row in due]
+        if strategy == "lifo":
+            return (found[0] for found in _with_due(self._run(sql.READY_BY_TIME_DOWN), late[::-1], newest_first=True))
+        return (found[0] for found in _with_due(self._run(sql.READY_BY_TIME), late))
+
+    def expired(self, now: str) -> list[str]:
+        """Return the ids of tasks whose lease has ended."""
+        return [row[0] for row in self._run(sql.EXPIRED, (now,))]
+
+    def next_moment(self) -> str | None:
+        """Return when the next delayed task becomes ready or the next lease ends."""
+        moments = [self._run(text).fetchone()[0] for text in (sql.NEXT_DUE, sql.NEXT_EXPIRY)]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of tasks in each bucket (store/projector.py)."""
+        return dict(self._run(sql.COUNTS).fetchall())
+
+    def stuck(self) -> int:
+        """Return how many tasks wait for one that failed or was cancelled."""
+        return int(self._run(sql.STUCK).fetchone()[0])
+
+    def paused(self) -> JsonObject | None:
+        """Return why the queue is paused, or None if it is not."""
+        row = self._run(sql.META, ("paused",)).fetchone()
+        if row is None or row[0] is None:
+            return None
+        reason: JsonObject = decode(row[0])
+        return reason
+
+    # Agents, features, history
+
+    def agent(self, name: str) -> Agent | None:
+        """Return a registered agent."""
+        row = self._run(sql.AGENT, (name,)).fetchone()
+        return None if row is None else _beating(decode(row[0]), row[1])
+
+    def agents(self) -> list[Agent]:
+        """Return all registered agents by name."""
+        return [_beating(decode(row[0]), row[1]) for row in self._run(sql.AGENTS)]
+
+    def load(self) -> dict[str, int]:
+        """Return how many tasks each agent is at work on."""
+        return dict(self._run(sql.LOAD).fetchall())
+
+    def feature(self, feature_id: str) -> FeatureState | None:
+        """Return what is known of a feature."""
+        row = self._run(sql.FEATURE, (feature_id,)).fetchone()
+        return None if row is None else decode(row[0])
+
+    def features(self) -> list[FeatureState]:
+        """Return what is known of all features."""
+        return [decode(row[0]) for row in self._run(sql.FEATURES)]
+
+    def feature_statuses(self, feature_id: str) -> list[str]:
+        """Return the statuses of a feature's tasks."""
+        return [row[0] for row in self._run(sql.FEATURE_STATUSES, (feature_id,))]
+
+    def history(self, key: str) -> list[Event]:
+        """Return all events of an aggregate, oldest first."""
+        return [self._load(*row) for row in self._run(sql.EVENTS_OF, (key,)).fetchall()]
+
+    def events_after(self, event_id: str) -> list[Event]:
+        """Return all events behind one, oldest first; all there are for an empty id."""
+        return [self._load(*row) for row in self._run(sql.EVENTS_AFTER, (event_id,)).fetchall()]
+
+    def last_events(self, limit: int) -> list[Event]:
+        """Return the newest events, oldest first."""
+        return [self._load(*row) for row in self._run(sql.LAST_EVENTS, (limit,)).fetchall()][::-1]
+
+
+def _beating(agent: Agent, heartbeat: str | None) -> Agent:
+    if heartbeat is not None:
+        agent["last_heartbeat"] = heartbeat
+    return agent
+
+
+def _with_due(
+    rows: Iterable[tuple[str, str]], due: list[tuple[str, str]], *, newest_first: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Merge delayed tasks whose time has come into the ready ones; both are sorted by when they were queued."""
+    for task, queued in rows:
+        while due and (due[0][1] >= queued if newest_first else due[0][1] <= queued):
+            yield due.pop(0)
+        yield task, queued
+    yield from due

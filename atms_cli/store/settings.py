@@ -1,0 +1,165 @@
+"""atms.yaml: checked with pydantic, compiled to JSON for the hot path, edited so that comments survive."""
+
+from __future__ import annotations
+
+import os
+from os.path import join
+
+from atms_cli.domain import config as defaults
+from atms_cli.errors import AtmsError
+from atms_cli.store.jsontext import decode, encode
+from atms_cli.store.paths import COMPILED_CONFIG, CONFIG, DIRECTORY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from atms_cli.domain.config import Config
+    from atms_cli.domain.records import JsonObject
+
+#: Raise it when compiled settings mean something else, so that old ones are compiled anew.
+_COMPILED_VERSION = 1
+
+
+class Settings:
+    """The settings of one workspace."""
+
+    def __init__(self, root: str) -> None:
+        self.path = join(root, CONFIG)
+        self._compiled = join(root, DIRECTORY, COMPILED_CONFIG)
+
+    def load(self) -> Config:
+        """Return the settings; from the compiled form while atms.yaml has not changed.
+
+        Raises:
+            AtmsError: atms.yaml is wrong; the message names the place.
+
+        """
+        fingerprint = self._fingerprint()
+        if not fingerprint:
+            return defaults.default()
+        try:
+            with open(self._compiled, encoding="utf-8") as file:
+                stored = decode(file.read())
+            if stored["fingerprint"] == fingerprint:
+                config: Config = stored["config"]
+                return config
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return self._compile(fingerprint)
+
+    def _fingerprint(self) -> list[int]:
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError:
+            return []
+        return [_COMPILED_VERSION, status.st_mtime_ns, status.st_size, status.st_ino]
+
+    def _compile(self, fingerprint: list[int]) -> Config:
+        config = parse(self._text(), self.path)
+        record: JsonObject = {"fingerprint": list(fingerprint), "config": config}  # type: ignore[dict-item]
+        try:
+            write_atomically(self._compiled, encode(record).encode())
+        except OSError:
+            # A read-only workspace can still be read; it just compiles every time.
+            return config
+        return config
+
+    def _text(self) -> str:
+        try:
+            with open(self.path, encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise AtmsError(f"cannot read {self.path}: {error}") from error
+
+    def edit(self, change: Callable[[Any], None]) -> None:
+        """Change atms.yaml through its parsed form; comments and order stay, and a wrong result is not written."""
+        from io import StringIO
+
+        tree, yaml = _round_trip(self._text(), self.path)
+        change(tree)
+        buffer = StringIO()
+        yaml.dump(tree, buffer)
+        parse(buffer.getvalue(), self.path)
+        write_atomically(self.path, buffer.getvalue().encode())
+
+    def raw(self) -> JsonObject:
+        """Return what atms.yaml says, without defaults."""
+        tree, _ = _round_trip(self._text(), self.path)
+        plain: JsonObject = decode(encode(_plain(tree)))
+        return plain
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  a YAML tree holds anything
+    if isinstance(value, dict):
+        return {str(name): _plain(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_plain(member) for member in value]
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
+
+
+def _round_trip(text: str, path: str) -> tuple[Any, Any]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.comments import CommentedMap
+    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.util import load_yaml_guess_indent
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    try:
+        _, indent, offset = load_yaml_guess_indent(text)
+        yaml.indent(mapping=2, sequence=indent or 4, offset=offset or 2)
+        tree = yaml.load(text)
+    except YAMLError as error:
+        raise AtmsError(f"{path} is not YAML: {_one_line(error)}", "correct it by hand: atms config path") from error
+    if tree is None:
+        tree = CommentedMap()
+    if not isinstance(tree, dict):
+        raise AtmsError(f"{path} must hold keys and values", "see docs/reference/configuration.md")
+    return tree, yaml
+
+
+def _one_line(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
+    return f"{getattr(error, 'problem', None) or error}{place}".replace("\n", " ")
+
+
+def parse(text: str, path: str) -> Config:
+    """Return the settings in the text of an atms.yaml.
+
+    Raises:
+        AtmsError: something in it is wrong; the message names the first place.
+
+    """
+    from pydantic import ValidationError
+
+    from atms_cli.store.settings_schema import Document
+
+    tree, _ = _round_trip(text, path)
+    try:
+        return Document.model_validate(_plain(tree)).to_config()
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise AtmsError(f"{path}: {place}: {first['msg']}", "see docs/reference/configuration.md") from error
+
+
+def write_atomically(path: str, content: bytes) -> None:
+    """Put a file in place whole, or not at all."""
+    fresh = f"{path}.{os.getpid()}.new"
+    try:
+        with open(fresh, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if os.path.exists(path):
+            os.chmod(fresh, os.stat(path).st_mode & 0o777)
+        os.replace(fresh, path)
+    finally:
+        if os.path.exists(fresh):
+            os.remove(fresh)

@@ -1,0 +1,151 @@
+"""The read model's schema and statements, by name. A test holds the plan of each hot one to its index.
+
+They are Python constants and not .sql files because a compiled module loads faster than files are opened and split.
+"""
+
+from __future__ import annotations
+
+#: Changing the schema means raising this: an index of another version is dropped and rebuilt from the journal.
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+-- How far each replica's journal has been read: the segment, the offset in it, and the seal of the line before.
+CREATE TABLE positions (replica TEXT PRIMARY KEY, segment INTEGER NOT NULL, offset INTEGER NOT NULL, seal TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE events (
+  key TEXT NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL,
+  replica TEXT NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
+  PRIMARY KEY (key, id)
+) WITHOUT ROWID;
+CREATE INDEX events_by_id ON events (id);
+
+-- `doc` is the whole task as JSON; the columns beside it are what is searched and sorted by.
+-- `bucket` is the status, with `queued` split into ready, delayed (not_before) and waiting (on dependencies).
+CREATE TABLE tasks (
+  id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL, title TEXT NOT NULL, status TEXT NOT NULL, bucket TEXT NOT NULL, level INTEGER NOT NULL,
+  category TEXT NOT NULL, feature TEXT, agent TEXT, parent TEXT, born TEXT NOT NULL, last TEXT NOT NULL, queued TEXT, updated TEXT NOT NULL,
+  not_before TEXT, deadline TEXT, lease_ends TEXT, closed INTEGER NOT NULL, met INTEGER NOT NULL, blockers INTEGER NOT NULL
+);
+CREATE INDEX tasks_ready ON tasks (level, queued, born) WHERE bucket = 'ready';
+CREATE INDEX tasks_ready_by_time ON tasks (queued, born) WHERE bucket = 'ready';
+CREATE INDEX tasks_delayed ON tasks (not_before) WHERE bucket = 'delayed';
+CREATE INDEX tasks_leased ON tasks (lease_ends) WHERE lease_ends IS NOT NULL;
+CREATE INDEX tasks_due ON tasks (deadline) WHERE deadline IS NOT NULL;
+CREATE INDEX tasks_listed ON tasks (closed, born);
+CREATE INDEX tasks_by_status ON tasks (status, closed, born);
+CREATE INDEX tasks_by_bucket ON tasks (bucket, closed, born);
+CREATE INDEX tasks_by_level ON tasks (level, closed, born);
+CREATE INDEX tasks_by_category ON tasks (category, closed, born);
+CREATE INDEX tasks_by_feature ON tasks (feature, closed, born) WHERE feature IS NOT NULL;
+CREATE INDEX tasks_by_agent ON tasks (agent, closed, born) WHERE agent IS NOT NULL;
+CREATE INDEX tasks_by_update ON tasks (updated);
+
+CREATE TABLE dependencies (task TEXT NOT NULL, needs TEXT NOT NULL, PRIMARY KEY (task, needs)) WITHOUT ROWID;
+CREATE INDEX dependencies_by_need ON dependencies (needs, task);
+CREATE TABLE tags (tag TEXT NOT NULL, task TEXT NOT NULL, PRIMARY KEY (tag, task)) WITHOUT ROWID;
+CREATE INDEX tags_by_task ON tags (task);
+
+CREATE TABLE attempts (run TEXT PRIMARY KEY, task TEXT NOT NULL, number INTEGER NOT NULL, ended INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX attempts_by_task ON attempts (task, number);
+CREATE TABLE agents (name TEXT PRIMARY KEY, doc TEXT NOT NULL, heartbeat TEXT) WITHOUT ROWID;
+CREATE TABLE features (id TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
+
+-- Counts are kept, not taken: `status` must cost the same with a hundred thousand tasks.
+CREATE TABLE counts (bucket TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER count_new AFTER INSERT ON tasks BEGIN
+  INSERT INTO counts VALUES (new.bucket, 1) ON CONFLICT (bucket) DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER count_moved AFTER UPDATE OF bucket ON tasks WHEN old.bucket <> new.bucket BEGIN
+  UPDATE counts SET n = n - 1 WHERE bucket = old.bucket;
+  INSERT INTO counts VALUES (new.bucket, 1) ON CONFLICT (bucket) DO UPDATE SET n = n + 1;
+END;
+"""
+
+PUT_TASK = """
+INSERT INTO tasks (id, doc, title, status, bucket, level, category, feature, agent, parent, born, last, queued, updated,
+  not_before, deadline, lease_ends, closed, met, blockers)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
+ON CONFLICT (id) DO UPDATE SET doc = ?2, title = ?3, status = ?4, bucket = ?5, level = ?6, category = ?7, feature = ?8, agent = ?9,
+  parent = ?10, last = ?12, queued = ?13, updated = ?14, not_before = ?15, deadline = ?16, lease_ends = ?17, closed = ?18, met = ?19,
+  blockers = ?20
+"""
+PUT_EVENT = "INSERT OR IGNORE INTO events (key, id, type, replica, segment, offset) VALUES (?, ?, ?, ?, ?, ?)"
+PUT_POSITION = "INSERT OR REPLACE INTO positions (replica, segment, offset, seal) VALUES (?, ?, ?, ?)"
+PUT_ATTEMPT = "INSERT OR REPLACE INTO attempts (run, task, number, ended, doc) VALUES (?, ?, ?, ?, ?)"
+PUT_AGENT = "INSERT INTO agents (name, doc) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET doc = ?2"
+PUT_FEATURE = "INSERT OR REPLACE INTO features (id, doc) VALUES (?, ?)"
+PUT_META = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"
+PUT_DEPENDENCY = "INSERT OR IGNORE INTO dependencies (task, needs) VALUES (?, ?)"
+PUT_TAG = "INSERT OR IGNORE INTO tags (tag, task) VALUES (?, ?)"
+DROP_DEPENDENCIES = "DELETE FROM dependencies WHERE task = ?"
+DROP_TAGS = "DELETE FROM tags WHERE task = ?"
+DROP_AGENT = "DELETE FROM agents WHERE name = ?"
+BEAT = "UPDATE agents SET heartbeat = ? WHERE name = ?"
+
+TASK = "SELECT doc, born, last FROM tasks WHERE id = ?"
+TASK_BY_PREFIX = "SELECT id FROM tasks WHERE id >= ?1 AND id < ?1 || '{' ORDER BY id LIMIT 10"
+EVENTS_OF = "SELECT replica, segment, offset FROM events WHERE key = ? ORDER BY id"
+EVENTS_AFTER = "SELECT replica, segment, offset FROM events WHERE id > ? ORDER BY id"
+LAST_EVENTS = "SELECT replica, segment, offset FROM events ORDER BY id DESC LIMIT ?"
+LAST_EVENT_ID = "SELECT id FROM events ORDER BY id DESC LIMIT 1"
+POSITIONS = "SELECT replica, segment, offset, seal FROM positions"
+META = "SELECT value FROM meta WHERE name = ?"
+COUNTS = "SELECT bucket, n FROM counts WHERE n > 0"
+AGENT = "SELECT doc, heartbeat FROM agents WHERE name = ?"
+AGENTS = "SELECT doc, heartbeat FROM agents ORDER BY name"
+FEATURE = "SELECT doc FROM features WHERE id = ?"
+FEATURES = "SELECT doc FROM features ORDER BY id"
+FEATURE_STATUSES = "SELECT status FROM tasks WHERE feature = ?"
+ATTEMPTS_OF = "SELECT doc FROM attempts WHERE task = ? ORDER BY number"
+ATTEMPT = "SELECT doc FROM attempts WHERE run = ?"
+LATEST_ATTEMPT = "SELECT doc FROM attempts WHERE task = ? ORDER BY number DESC LIMIT 1"
+
+#: Open dependencies of a task.
+BLOCKERS = (
+    "SELECT t.id, t.title, t.status FROM dependencies d JOIN tasks t ON t.id = d.needs "
+    "WHERE d.task = ? AND t.met = 0 ORDER BY t.born"
+)
+COUNT_BLOCKERS = (
+    "SELECT count(*) FROM dependencies d LEFT JOIN tasks t ON t.id = d.needs WHERE d.task = ? AND t.met IS NOT 1"
+)
+NEEDS = "SELECT needs FROM dependencies WHERE task = ?"
+DEPENDENTS = "SELECT task FROM dependencies WHERE needs = ?"
+WAITING_ON = (
+    "SELECT t.id, t.title, t.status, t.blockers FROM dependencies d JOIN tasks t ON t.id = d.task "
+    "WHERE d.needs = ? AND t.closed = 0 ORDER BY t.born"
+)
+RECOUNT = """
+UPDATE tasks SET blockers = (SELECT count(*) FROM dependencies d LEFT JOIN tasks t ON t.id = d.needs WHERE d.task = tasks.id AND t.met IS NOT 1)
+WHERE id IN (SELECT task FROM dependencies WHERE needs = ?)
+"""
+REBUCKET = """
+UPDATE tasks SET bucket = CASE WHEN blockers > 0 THEN 'waiting' WHEN not_before IS NOT NULL THEN 'delayed' ELSE 'ready' END
+WHERE status = 'queued' AND id IN (SELECT task FROM dependencies WHERE needs = ?)
+"""
+PROMOTE = "UPDATE tasks SET bucket = 'ready' WHERE bucket = 'delayed' AND not_before <= ?"
+
+READY_OF_LEVEL = (
+    "SELECT id, queued FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND level = ? ORDER BY queued, born"
+)
+READY_BY_TIME = (
+    "SELECT id, queued FROM tasks INDEXED BY tasks_ready_by_time WHERE bucket = 'ready' ORDER BY queued, born"
+)
+READY_BY_TIME_DOWN = (
+    "SELECT id, queued FROM tasks INDEXED BY tasks_ready_by_time WHERE bucket = 'ready' ORDER BY queued DESC, born DESC"
+)
+DUE = "SELECT id, level, queued FROM tasks INDEXED BY tasks_delayed WHERE bucket = 'delayed' AND not_before <= ? ORDER BY queued, born"
+NEXT_DUE = "SELECT min(not_before) FROM tasks INDEXED BY tasks_delayed WHERE bucket = 'delayed'"
+EXPIRED = "SELECT id FROM tasks INDEXED BY tasks_leased WHERE lease_ends <= ? ORDER BY lease_ends"
+NEXT_EXPIRY = "SELECT min(lease_ends) FROM tasks INDEXED BY tasks_leased WHERE lease_ends IS NOT NULL"
+OF_STATUS = "SELECT doc FROM tasks INDEXED BY tasks_by_status WHERE status = ? ORDER BY closed, born"
+LOAD = (
+    "SELECT agent, count(*) FROM tasks INDEXED BY tasks_by_status "
+    "WHERE status IN ('assigned', 'in_progress', 'validating') AND agent IS NOT NULL GROUP BY agent"
+)
+#: Tasks that wait for one that failed or was given up: nothing will move them but a person.
+STUCK = (
+    "SELECT count(DISTINCT w.id) FROM tasks t INDEXED BY tasks_by_status JOIN dependencies d ON d.needs = t.id "
+    "JOIN tasks w ON w.id = d.task AND w.bucket = 'waiting' WHERE t.status IN ('failed', 'cancelled')"
+)

@@ -1,0 +1,1 @@
+"""The operating system: clock, ids, processes, file watching, signals."""
