@@ -51,7 +51,7 @@ def _tell(error: AtmsError, arguments: list[str]) -> None:
         from atms_cli.store.jsontext import encode
 
         record = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
-        sys.stderr.write(encode(record) + "\n")  # type: ignore[arg-type]
+        sys.stderr.write(encode(record) + "\n")
         return
     sys.stderr.write(f"error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
 

@@ -70,7 +70,9 @@ class OpenWorkspace:
         from atms_cli.store.featurefile import JsonFeatureFile
 
         named = self._roadmap or self.config["features"]["file"]
-        found = next((name for name in ("FEATURES.json", "TASKS.json") if os.path.exists(join(self.root, name))), "FEATURES.json")
+        found = next(
+            (name for name in ("FEATURES.json", "TASKS.json") if os.path.exists(join(self.root, name))), "FEATURES.json"
+        )
         return JsonFeatureFile(join(self.root, named or found), backups=join(self.directory, paths.BACKUPS))
 
     def use_roadmap(self, path: str) -> None:

@@ -75,7 +75,9 @@ class CycleError(AtmsError):
     code = "cycle"
 
     def __init__(self, path: list[str]) -> None:
-        super().__init__("dependencies would form a cycle: " + " -> ".join(path), "remove one of these dependencies first")
+        super().__init__(
+            "dependencies would form a cycle: " + " -> ".join(path), "remove one of these dependencies first"
+        )
         self.path = path
 
 

@@ -115,8 +115,10 @@ class ReadModel(Tasks, Dependencies, Queue, Registry, History, Protocol):
 class Transaction(Protocol):
     """Exclusive access: what is read here stays true until what follows from it is recorded."""
 
-    read: ReadModel
-    now: str
+    @property
+    def read(self) -> ReadModel: ...
+    @property
+    def now(self) -> str: ...
 
     def record(self, facts: Sequence[Fact]) -> list[Event]:
         """Add facts to the batch; reads see them at once, the world when the transaction ends well."""
@@ -125,7 +127,9 @@ class Transaction(Protocol):
         """Note that an agent is alive, in the read model alone."""
 
     def __enter__(self) -> Transaction: ...
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 class Store(Protocol):

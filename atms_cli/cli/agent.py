@@ -47,7 +47,9 @@ def list_(call: Call) -> None:
     agents = service.everyone(call.workspace)
     call.answer(agents, [agent["name"] for agent in agents], lambda: _table(call, agents) if agents else "")
     if not agents:
-        call.say('no agents yet; tasks with a --command run without one. Add one: atms agent register NAME --command "…"')
+        call.say(
+            'no agents yet; tasks with a --command run without one. Add one: atms agent register NAME --command "…"'
+        )
 
 
 def show(call: Call, name: o.AgentName) -> None:

@@ -33,7 +33,10 @@ def declared(target: str) -> Any:  # noqa: ANN401  a function made for Typer to 
         parameter.replace(annotation=getattr(options, parameter.annotation.removeprefix("o.")))
         for parameter in list(inspect.signature(handler).parameters.values())[1:]
     ]
-    common = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=options.COMMON[name]) for name in COMMON]
+    common = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=options.COMMON[name])
+        for name in COMMON
+    ]
 
     def command(**values: Any) -> int:  # noqa: ANN401
         return invoke(target, {name: value for name, value in values.items() if value is not None})
@@ -67,7 +70,7 @@ class LazyGroup(TyperGroup):
         target = self.targets.get(cmd_name)
         if target is None:
             # Typer suggests similar names from here.
-            self.commands = dict.fromkeys(self.targets)  # type: ignore[arg-type]
+            self.commands = dict.fromkeys(self.targets)  # type: ignore[assignment]
             return None
         return _group(cmd_name) if target in GROUPS else built(cmd_name, target)
 
@@ -87,7 +90,9 @@ def _summary(target: str) -> str:
 
 def _group(name: str) -> Any:  # noqa: ANN401
     module, functions = GROUPS[name]
-    app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, add_completion=False, context_settings=_SETTINGS, no_args_is_help=True)
+    app = typer.Typer(
+        cls=LazyGroup, rich_markup_mode=None, add_completion=False, context_settings=_SETTINGS, no_args_is_help=True
+    )
     app.callback(help=import_module(module).__doc__)(lambda: None)
     group = get_command(app)
     group.name = name
@@ -157,7 +162,9 @@ def _root_options_last(arguments: list[str]) -> list[str]:
     while rest and rest[0].startswith("-"):
         if rest[0] in ("--workspace", "--color") and len(rest) > 1:
             moved += [rest.pop(0), rest.pop(0)]
-        elif rest[0] in ("--json", "-q", "--quiet", "--yes", "--no-input") or rest[0].startswith(("--workspace=", "--color=")):
+        elif rest[0] in ("--json", "-q", "--quiet", "--yes", "--no-input") or rest[0].startswith(
+            ("--workspace=", "--color=")
+        ):
             moved.append(rest.pop(0))
         else:
             break

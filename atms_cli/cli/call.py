@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
 #: Options that every command has, by the names of their values.
 COMMON = ("json", "quiet", "workspace", "color", "yes", "no_input")
-_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36"}
+_STYLES = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "magenta": "35",
+    "cyan": "36",
+}
 
 
 class Call:
@@ -74,7 +83,7 @@ class Call:
             words = text()
             sys.stdout.write(words + "\n" if words else "")
 
-    def colored(self, stream: object = None) -> bool:
+    def colored(self) -> bool:
         """Return whether to colour (https://no-color.org, https://bixense.com/clicolors)."""
         if self._color != "auto":
             return self._color == "always"
@@ -83,7 +92,7 @@ class Call:
             return False
         if environ.get("FORCE_COLOR") or environ.get("CLICOLOR_FORCE", "0") != "0":
             return True
-        return (sys.stdout if stream is None else stream).isatty()  # type: ignore[attr-defined,no-any-return]
+        return sys.stdout.isatty()
 
     def style(self, text: str, *names: str) -> str:
         """Return text in a style, where colours are on."""

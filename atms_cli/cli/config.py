@@ -68,7 +68,9 @@ def list_(call: Call) -> None:
     """Print all settings as they hold."""
     config = call.workspace.config
     lines = list(_flat("", config))
-    call.answer(config, [name for name, _ in lines], lambda: "\n".join(f"{name} = {_words(value)}" for name, value in lines))
+    call.answer(
+        config, [name for name, _ in lines], lambda: "\n".join(f"{name} = {_words(value)}" for name, value in lines)
+    )
 
 
 def _flat(prefix: str, value: object) -> list[tuple[str, object]]:

@@ -1,6 +1,7 @@
 """x."""
 
 from __future__ import annotations
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from atms_cli.cli.call import Call

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from atms_cli.cli.call import Call
     from atms_cli.domain.records import JsonObject
 
-_STYLES = {"suggested": "yellow", "approved": "cyan", "implemented": "green", "failed-implementation": "red", "rejected": "dim"}
+_STYLES = {
+    "suggested": "yellow",
+    "approved": "cyan",
+    "implemented": "green",
+    "failed-implementation": "red",
+    "rejected": "dim",
+}
 
 
 def _workspace(call: Call, path: str | None) -> OpenWorkspace:
@@ -63,7 +69,10 @@ def _one(call: Call, feature: JsonObject) -> None:
 
 
 def _card(call: Call, feature: JsonObject) -> str:
-    lines = [f"{call.style(str(feature.get('id')), 'bold')}  {feature.get('title')}", f"{feature.get('status')}, {feature.get('category')}"]
+    lines = [
+        f"{call.style(str(feature.get('id')), 'bold')}  {feature.get('title')}",
+        f"{feature.get('status')}, {feature.get('category')}",
+    ]
     lines += [f"\n{feature[name]}" for name in ("description", "business_value") if feature.get(name)]
     tasks = feature["atms_tasks"]
     for task in tasks if isinstance(tasks, list) else []:
@@ -106,7 +115,11 @@ def _decided(call: Call, found: Sequence[JsonObject]) -> None:
 def plan(call: Call, feature_ids: o.SomeFeatureIds = None, file: o.FeatureFile = None) -> None:
     """Show the tasks that approved features would become; nothing is changed."""
     plans = service.plan(_workspace(call, file), many(feature_ids))
-    call.answer(plans, [str(_member(each, "feature").get("id")) for each in plans], lambda: "\n".join(_planned(call, each) for each in plans))
+    call.answer(
+        plans,
+        [str(_member(each, "feature").get("id")) for each in plans],
+        lambda: "\n".join(_planned(call, each) for each in plans),
+    )
     if not plans:
         call.say("every approved feature has its tasks already")
 
@@ -167,8 +180,8 @@ def _differences(call: Call, new: Sequence[JsonObject], write: Sequence[JsonObje
     lines: list[str] = []
     for each in new:
         tasks = each["tasks"] if isinstance(each["tasks"], list) else []
-        lines.append(f"{call.style('+', 'green')} {call.style(str(each['feature']), 'bold')}  {each['title']}: {plural(len(tasks), 'task')}")
+        lines.append(
+            f"{call.style('+', 'green')} {call.style(str(each['feature']), 'bold')}  {each['title']}: {plural(len(tasks), 'task')}"
+        )
     lines += [_written(call, each) for each in write]
     return "\n".join(lines) or "in step"
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from os.path import dirname, join
+from os.path import dirname, exists, join
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,11 +36,9 @@ def print_log(call: Call, path: str, goes_on: Callable[[], bool] | None) -> None
     from atms_cli.errors import NotFoundError
     from atms_cli.system.watch import Changes
 
-    try:
-        file = open(path, "rb")
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no output yet in {path}") from None
-    with file:
+    if not exists(path):
+        raise NotFoundError(f"there is no output yet in {path}")
+    with open(path, "rb") as file:
         if goes_on is None:
             _copy(file.read)
             return

@@ -89,7 +89,9 @@ def run(call: Call, names: o.SomeGateNames = None, task: o.TaskOption = None, st
     _check_stages([stage] if stage else [])
     chosen, about = service.select(call.workspace, many(names), stage, task)
     loud = not call.json and not call.quiet
-    verdict = service.run_all(call.workspace, chosen, task=about, report=(lambda result: call.out(_result(call, result))) if loud else None)
+    verdict = service.run_all(
+        call.workspace, chosen, task=about, report=(lambda result: call.out(_result(call, result))) if loud else None
+    )
     if loud:
         _failures(call, verdict)
     call.answer(verdict, [result["name"] for result in gates.failures(verdict)], lambda: _summary(call, verdict))
@@ -108,7 +110,9 @@ def _failures(call: Call, verdict: Verdict) -> None:
         log = str(result["log"])
         run_directory, _, name = log.rpartition("/")
         tail = call.workspace.run_files.tail(run_directory.rpartition("/")[2], name, _TAIL_LINES)
-        call.out(f"\n{call.style(result['name'], 'bold')} ({log})\n" + "\n".join(f"  {line}" for line in tail.splitlines()))
+        call.out(
+            f"\n{call.style(result['name'], 'bold')} ({log})\n" + "\n".join(f"  {line}" for line in tail.splitlines())
+        )
 
 
 def _summary(call: Call, verdict: Verdict) -> str:

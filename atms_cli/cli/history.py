@@ -40,7 +40,11 @@ def _since(call: Call, words: str | None) -> str | None:
     if words is None:
         return None
     now = moment.to_iso(call.workspace.clock.now_ms())
-    return moment.parse_when(words, now) if words[:1].isdigit() and "-" in words else moment.plus(now, -moment.parse_duration(words))
+    return (
+        moment.parse_when(words, now)
+        if words[:1].isdigit() and "-" in words
+        else moment.plus(now, -moment.parse_duration(words))
+    )
 
 
 def _lines(call: Call, events: Sequence[Event]) -> str:

@@ -72,4 +72,6 @@ def _csv(tasks: Sequence[Task]) -> None:
     writer.writerow(_CSV_COLUMNS)
     for task in tasks:
         values = [task.get(column) for column in _CSV_COLUMNS]
-        writer.writerow([" ".join(value) if isinstance(value, list) else "" if value is None else value for value in values])
+        writer.writerow(
+            [" ".join(value) if isinstance(value, list) else "" if value is None else value for value in values]
+        )

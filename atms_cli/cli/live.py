@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-from atms_cli.cli.progress import is_transient, line
 from atms_cli.cli.render import cut, plural
+from atms_cli.cli.reports import is_transient, line
 from atms_cli.domain.moment import describe_duration
 
 TYPE_CHECKING = False
@@ -51,10 +51,17 @@ class Board:
         grid = Table.grid(padding=(0, 1))
         for task, (title, agent, began, phase) in list(self._running.items())[:_MOST_ROWS]:
             took = describe_duration(self._clock.monotonic() - began)
-            grid.add_row(Spinner("dots", style="cyan"), Text(task, "bold"), Text(cut(title, 60)), Text(f"{phase}, {agent}, {took}", "dim"))
+            grid.add_row(
+                Spinner("dots", style="cyan"),
+                Text(task, "bold"),
+                Text(cut(title, 60)),
+                Text(f"{phase}, {agent}, {took}", "dim"),
+            )
         more = len(self._running) - _MOST_ROWS
         totals = ", ".join(f"{n} {name}" for name, n in self._counts.items() if n) or "nothing finished yet"
-        footer = f"{plural(len(self._running), 'task')} running, {totals}" + (f" ({more} not shown)" if more > 0 else "")
+        footer = f"{plural(len(self._running), 'task')} running, {totals}" + (
+            f" ({more} not shown)" if more > 0 else ""
+        )
         return Group(grid, Text(footer, "dim"))
 
 

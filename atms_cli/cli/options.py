@@ -29,13 +29,23 @@ Version = Annotated[bool, Option("--version", help="Print the version.")]
 Title = Annotated[str, Argument(metavar="TITLE", help="What is to be done, in one line.")]
 TaskId = Annotated[str, Argument(metavar="ID", help="A task, by its id or the beginning of it.")]
 TaskIds = Annotated[list[str], Argument(metavar="ID...", help="Tasks; all of them change, or none.")]
-OptionalTaskId = Annotated[str | None, Argument(metavar="[ID]", help="A task; the best one for the agent if not given.")]
+OptionalTaskId = Annotated[
+    str | None, Argument(metavar="[ID]", help="A task; the best one for the agent if not given.")
+]
 OptionalKey = Annotated[str | None, Argument(metavar="[ID]", help="A task, agent or feature; everything if not given.")]
 NewTitle = Annotated[str | None, Option("--title", metavar="TEXT", help="A new title.")]
-Description = Annotated[str | None, Option("-d", "--description", metavar="TEXT", help="What it is about, at length." + _TEXT)]
-Priority = Annotated[str | None, Option("-p", "--priority", metavar="P", help="One of: " + ", ".join(tasks.PRIORITIES) + ".")]
-Category = Annotated[str | None, Option("-c", "--category", metavar="C", help="One of: " + ", ".join(tasks.CATEGORIES) + ".")]
-Complexity = Annotated[str | None, Option("--complexity", metavar="C", help="One of: " + ", ".join(tasks.COMPLEXITIES) + ".")]
+Description = Annotated[
+    str | None, Option("-d", "--description", metavar="TEXT", help="What it is about, at length." + _TEXT)
+]
+Priority = Annotated[
+    str | None, Option("-p", "--priority", metavar="P", help="One of: " + ", ".join(tasks.PRIORITIES) + ".")
+]
+Category = Annotated[
+    str | None, Option("-c", "--category", metavar="C", help="One of: " + ", ".join(tasks.CATEGORIES) + ".")
+]
+Complexity = Annotated[
+    str | None, Option("--complexity", metavar="C", help="One of: " + ", ".join(tasks.COMPLEXITIES) + ".")
+]
 Effort = Annotated[int | None, Option("--effort", metavar="MIN", help="Estimated minutes of work.")]
 Value = Annotated[str | None, Option("--value", metavar="TEXT", help="Why it is worth doing." + _TEXT)]
 After = Annotated[list[str] | None, Option("--after", metavar="ID", help="Wait for this task; repeatable.")]
@@ -43,25 +53,43 @@ Parent = Annotated[str | None, Option("--parent", metavar="ID", help="The task t
 FeatureOf = Annotated[str | None, Option("--feature", metavar="ID", help="The feature that this task belongs to.")]
 Tags = Annotated[list[str] | None, Option("-t", "--tag", metavar="TAG", help="A label; repeatable.")]
 Untags = Annotated[list[str] | None, Option("--untag", metavar="TAG", help="Take a label away; repeatable.")]
-Capabilities = Annotated[list[str] | None, Option("--cap", metavar="CAPABILITY", help="What it takes to do this; repeatable.")]
-GateNames = Annotated[list[str] | None, Option("--gate", metavar="NAME", help="A gate that must pass besides the usual ones; repeatable.")]
-Criteria = Annotated[list[str] | None, Option("--criterion", metavar="TEXT", help="When it counts as done, in words; repeatable.")]
+Capabilities = Annotated[
+    list[str] | None, Option("--cap", metavar="CAPABILITY", help="What it takes to do this; repeatable.")
+]
+GateNames = Annotated[
+    list[str] | None, Option("--gate", metavar="NAME", help="A gate that must pass besides the usual ones; repeatable.")
+]
+Criteria = Annotated[
+    list[str] | None, Option("--criterion", metavar="TEXT", help="When it counts as done, in words; repeatable.")
+]
 Command = Annotated[str | None, Option("--command", metavar="CMD", help="The shell command that does it.")]
-Prompt = Annotated[str | None, Option("--prompt", metavar="TEXT", help="What to tell the agent, instead of the built prompt." + _TEXT)]
+Prompt = Annotated[
+    str | None, Option("--prompt", metavar="TEXT", help="What to tell the agent, instead of the built prompt." + _TEXT)
+]
 Agent = Annotated[str | None, Option("--agent", metavar="NAME", help="The agent that shall do it.")]
-WorkingDirectory = Annotated[str | None, Option("--cwd", metavar="DIR", help="Where it is done, from the workspace's root.")]
+WorkingDirectory = Annotated[
+    str | None, Option("--cwd", metavar="DIR", help="Where it is done, from the workspace's root.")
+]
 Environment = Annotated[list[str] | None, Option("--env", metavar="K=V", help="An environment variable; repeatable.")]
 Deadline = Annotated[str | None, Option("--deadline", metavar="WHEN", help="When it is due." + _WHEN)]
 NotBefore = Annotated[str | None, Option("--not-before", metavar="WHEN", help="Do not start earlier." + _WHEN)]
-Timeout = Annotated[str | None, Option("--timeout", metavar="DURATION", help="Stop an attempt that takes longer, like 90s, 15m, 2h.")]
+Timeout = Annotated[
+    str | None, Option("--timeout", metavar="DURATION", help="Stop an attempt that takes longer, like 90s, 15m, 2h.")
+]
 Retries = Annotated[int | None, Option("--retries", metavar="N", help="Attempts after the first one.")]
 Draft = Annotated[bool, Option("--draft", help="Keep it out of the queue for now.")]
-Statuses = Annotated[list[str] | None, Option("--status", metavar="S", help="One of: " + ", ".join(tasks.STATUSES) + "; repeatable.")]
+Statuses = Annotated[
+    list[str] | None, Option("--status", metavar="S", help="One of: " + ", ".join(tasks.STATUSES) + "; repeatable.")
+]
 Priorities = Annotated[list[str] | None, Option("-p", "--priority", metavar="P", help="Of this priority; repeatable.")]
 Categories = Annotated[list[str] | None, Option("-c", "--category", metavar="C", help="Of this category; repeatable.")]
-TagsWanted = Annotated[list[str] | None, Option("-t", "--tag", metavar="TAG", help="With this label; repeatable, each must be there.")]
+TagsWanted = Annotated[
+    list[str] | None, Option("-t", "--tag", metavar="TAG", help="With this label; repeatable, each must be there.")
+]
 FeaturesWanted = Annotated[list[str] | None, Option("--feature", metavar="ID", help="Of this feature; repeatable.")]
-AgentsWanted = Annotated[list[str] | None, Option("--agent", metavar="NAME", help="Held or done by this agent; repeatable.")]
+AgentsWanted = Annotated[
+    list[str] | None, Option("--agent", metavar="NAME", help="Held or done by this agent; repeatable.")
+]
 Ready = Annotated[bool, Option("--ready", help="That can start now.")]
 Blocked = Annotated[bool, Option("--blocked", help="That wait for others or are blocked.")]
 Overdue = Annotated[bool, Option("--overdue", help="Past their deadline.")]
@@ -75,36 +103,58 @@ On = Annotated[list[str], Option("--on", metavar="ID", help="The task to wait fo
 RemoveLink = Annotated[bool, Option("--remove", help="No longer wait for it.")]
 Reason = Annotated[str | None, Option("--reason", metavar="TEXT", help="Why; it stays in the history." + _TEXT)]
 Note = Annotated[str | None, Option("--note", metavar="TEXT", help="What was done; it stays with the result." + _TEXT)]
-Force = Annotated[bool, Option("--force", help="Pass over the gates; needs --reason, is recorded, and is refused to agents.")]
+Force = Annotated[
+    bool, Option("--force", help="Pass over the gates; needs --reason, is recorded, and is refused to agents.")
+]
 Token = Annotated[str | None, Option("--token", metavar="TOKEN", help="The token of your lease, else ATMS_LEASE.")]
 ClaimAgent = Annotated[str | None, Option("--agent", metavar="NAME", help="In whose name; else ATMS_AGENT, else you.")]
-LeaseTime = Annotated[str | None, Option("--lease", metavar="DURATION", help="How long the claim lasts without a heartbeat.")]
+LeaseTime = Annotated[
+    str | None, Option("--lease", metavar="DURATION", help="How long the claim lasts without a heartbeat.")
+]
 Follow = Annotated[bool, Option("-f", "--follow", help="Go on as more comes in.")]
 AttemptNumber = Annotated[int | None, Option("--attempt", metavar="N", help="This attempt; the last one if not given.")]
-WaitTimeout = Annotated[str | None, Option("--timeout", metavar="DURATION", help="Give up after so long (exit code 75).")]
+WaitTimeout = Annotated[
+    str | None, Option("--timeout", metavar="DURATION", help="Give up after so long (exit code 75).")
+]
 
 # Agents
 AgentName = Annotated[str, Argument(metavar="NAME", help="The agent's name.")]
 Kind = Annotated[str | None, Option("--kind", metavar="KIND", help="One of: " + ", ".join(agents.KINDS) + ".")]
 AgentCommand = Annotated[
     str | None,
-    Option("--command", metavar="CMD", help="Shell command that does one task; the prompt comes on standard input and in {prompt_file}."),
+    Option(
+        "--command",
+        metavar="CMD",
+        help="Shell command that does one task; the prompt comes on standard input and in {prompt_file}.",
+    ),
 ]
 Specialization = Annotated[str | None, Option("--specialization", metavar="S", help="What it is best at.")]
-AgentCapabilities = Annotated[list[str] | None, Option("--cap", metavar="CAPABILITY", help="What it can do; repeatable.")]
+AgentCapabilities = Annotated[
+    list[str] | None, Option("--cap", metavar="CAPABILITY", help="What it can do; repeatable.")
+]
 Languages = Annotated[list[str] | None, Option("--language", metavar="L", help="A language it knows; repeatable.")]
 MaxConcurrent = Annotated[int | None, Option("--max", metavar="N", help="Tasks at once.")]
 
 # Features
 FeatureId = Annotated[str, Argument(metavar="ID", help="A feature, by its id or the beginning of it.")]
 FeatureIds = Annotated[list[str], Argument(metavar="ID...", help="Features; all of them change, or none.")]
-SomeFeatureIds = Annotated[list[str] | None, Argument(metavar="[ID]...", help="Features; all approved ones without tasks if not given.")]
-FeatureFile = Annotated[str | None, Option("--file", metavar="PATH", help="The roadmap file, else FEATURES.json or TASKS.json.")]
+SomeFeatureIds = Annotated[
+    list[str] | None, Argument(metavar="[ID]...", help="Features; all approved ones without tasks if not given.")
+]
+FeatureFile = Annotated[
+    str | None, Option("--file", metavar="PATH", help="The roadmap file, else FEATURES.json or TASKS.json.")
+]
 FeatureStatuses = Annotated[list[str] | None, Option("--status", metavar="S", help="Of this status; repeatable.")]
-FeatureDescription = Annotated[str | None, Option("-d", "--description", metavar="TEXT", help="20 to 2000 characters." + _TEXT)]
+FeatureDescription = Annotated[
+    str | None, Option("-d", "--description", metavar="TEXT", help="20 to 2000 characters." + _TEXT)
+]
 BusinessValue = Annotated[str | None, Option("--business-value", metavar="TEXT", help="10 to 1000 characters." + _TEXT)]
-FeatureCategory = Annotated[str | None, Option("-c", "--category", metavar="C", help="One of: " + ", ".join(FEATURE_CATEGORIES) + ".")]
-ApprovalNotes = Annotated[str | None, Option("--notes", metavar="TEXT", help="A note for the approval history." + _TEXT)]
+FeatureCategory = Annotated[
+    str | None, Option("-c", "--category", metavar="C", help="One of: " + ", ".join(FEATURE_CATEGORIES) + ".")
+]
+ApprovalNotes = Annotated[
+    str | None, Option("--notes", metavar="TEXT", help="A note for the approval history." + _TEXT)
+]
 Check = Annotated[bool, Option("--check", help="Change nothing; exit with 1 if there is something to do.")]
 
 # Gates
@@ -113,10 +163,16 @@ SomeGateNames = Annotated[list[str] | None, Argument(metavar="[NAME]...", help="
 GateCommand = Annotated[str, Option("--command", metavar="CMD", help="Shell command; exit code 0 passes.")]
 GateKind = Annotated[str | None, Option("--kind", metavar="KIND", help="One of: " + ", ".join(gates.KINDS) + ".")]
 Advisory = Annotated[bool, Option("--advisory", help="Report only; a failure does not stop anything.")]
-Stages = Annotated[list[str] | None, Option("--stage", metavar="STAGE", help="One of: " + ", ".join(gates.STAGES) + "; repeatable.")]
-Stage = Annotated[str | None, Option("--stage", metavar="STAGE", help="The gates of this stage: " + ", ".join(gates.STAGES) + ".")]
+Stages = Annotated[
+    list[str] | None, Option("--stage", metavar="STAGE", help="One of: " + ", ".join(gates.STAGES) + "; repeatable.")
+]
+Stage = Annotated[
+    str | None, Option("--stage", metavar="STAGE", help="The gates of this stage: " + ", ".join(gates.STAGES) + ".")
+]
 TaskOption = Annotated[str | None, Option("--task", metavar="ID", help="The gates that judge this task.")]
-GateTimeout = Annotated[str | None, Option("--timeout", metavar="DURATION", help="Longer is a failure; 10m if not given.")]
+GateTimeout = Annotated[
+    str | None, Option("--timeout", metavar="DURATION", help="Longer is a failure; 10m if not given.")
+]
 
 # Running
 Drain = Annotated[bool, Option("--drain", help="End when nothing is left that can run.")]
@@ -128,10 +184,16 @@ Progress = Annotated[str | None, Option("--progress", metavar="HOW", help="One o
 Keep = Annotated[str | None, Option("--keep", metavar="DIR", help="Make the demonstration in DIR and leave it there.")]
 
 # The workspace
-InitForce = Annotated[bool, Option("--force", help="Write a new atms.yaml over the present one, which is kept as a backup.")]
+InitForce = Annotated[
+    bool, Option("--force", help="Write a new atms.yaml over the present one, which is kept as a backup.")
+]
 Fix = Annotated[bool, Option("--fix", help="Repair what can be repaired without loss.")]
-EventType = Annotated[str | None, Option("--type", metavar="GLOB", help="Events of this type, like task.* or *.failed.")]
-Since = Annotated[str | None, Option("--since", metavar="WHEN", help="Not older: 2026-12-01, or 2h for the last two hours.")]
+EventType = Annotated[
+    str | None, Option("--type", metavar="GLOB", help="Events of this type, like task.* or *.failed.")
+]
+Since = Annotated[
+    str | None, Option("--since", metavar="WHEN", help="Not older: 2026-12-01, or 2h for the last two hours.")
+]
 LogLimit = Annotated[int | None, Option("-n", "--limit", metavar="N", help="The newest so many; 20 if not given.")]
 Key = Annotated[str, Argument(metavar="KEY", help="A setting, like queue.ageing.")]
 Setting = Annotated[str, Argument(metavar="VALUE", help="Its value, as in YAML.")]

@@ -26,7 +26,10 @@ def _numbers(call: Call, numbers: JsonObject) -> str:
     rows = [
         ("ready", str(numbers["ready"])),
         ("running", str(numbers["running"])),
-        ("blocked", f"{numbers['blocked']}, {numbers['stuck']} for ever" if numbers["stuck"] else str(numbers["blocked"])),
+        (
+            "blocked",
+            f"{numbers['blocked']}, {numbers['stuck']} for ever" if numbers["stuck"] else str(numbers["blocked"]),
+        ),
         ("delayed", str(numbers["delayed"])),
         ("strategy", str(numbers["strategy"])),
         ("state", paused),
@@ -96,7 +99,9 @@ def _priority(explanation: JsonObject) -> str:
 def pause(call: Call, reason: o.Reason = None) -> None:
     """Give out no more tasks; what runs goes on."""
     is_new = service.pause(call.workspace, call.text(reason))
-    call.answer({"paused": True}, [], lambda: "paused; go on with: atms queue resume" if is_new else "it was paused already")
+    call.answer(
+        {"paused": True}, [], lambda: "paused; go on with: atms queue resume" if is_new else "it was paused already"
+    )
 
 
 def resume(call: Call) -> None:

@@ -37,6 +37,8 @@ def command_name(function: str) -> str:
 def targets() -> dict[str, str]:
     """Return every command, as typed, with its handler as `module:function`."""
     grouped = {
-        f"{group} {command_name(function)}": f"{module}:{function}" for group, (module, functions) in GROUPS.items() for function in functions
+        f"{group} {command_name(function)}": f"{module}:{function}"
+        for group, (module, functions) in GROUPS.items()
+        for function in functions
     }
     return SINGLE | grouped

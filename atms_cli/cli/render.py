@@ -200,7 +200,8 @@ def agent_table(call: Call, agents: Sequence[Agent]) -> str:
     """Return agents as a table."""
     rows = [
         (
-            (agent["name"], "bold"), (agent["status"], "cyan" if agent.get("active") else ""), (f"{agent.get('active', 0)}/{agent['max_concurrent']}", ""),
+            (agent["name"], "bold"), (agent["status"], "cyan" if agent.get("active") else ""),
+            (f"{agent.get('active', 0)}/{agent['max_concurrent']}", ""),
             (agent["kind"], ""), (", ".join([*agent["capabilities"], *agent["languages"]]), ""), (agent["command"] or "", "dim"),
         )
         for agent in agents

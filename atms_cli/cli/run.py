@@ -7,8 +7,12 @@ from atms_cli.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from atms_cli.cli import options as o
     from atms_cli.cli.call import Call
+    from atms_cli.domain.records import JsonObject
+    from atms_cli.loop.forever import Plan
 
 
 def run(
@@ -28,20 +32,36 @@ def run(
         raise UsageError(f"{jobs} attempts at once make no sense", "give -j 1 or more")
     plan = Plan(drain=drain, once=once, jobs=jobs, only=many(agent))
     if dry_run:
-        return _rehearse(call, plan.jobs, plan.only)
+        return _rehearse(call, plan)
     with view(call, progress) as report:
         return Loop(call.workspace, plan, report).run()
 
 
-def _rehearse(call: Call, jobs: int | None, only: object) -> int:
-    from atms_cli.cli.render import table
+def _rehearse(call: Call, plan: Plan) -> int:
     from atms_cli.loop.rehearsal import rehearse
 
-    steps = rehearse(call.workspace, jobs, list(only))  # type: ignore[call-overload]
-    rows = [((str(step["order"]), ""), (str(step["task"]), "bold"), (str(step["agent"] or "nobody"), "" if step["agent"] else "yellow"),
-             (", ".join(step["gates"]), "dim"), (str(step["title"]), "")) for step in steps]  # fmt: skip
-    call.answer(steps, [str(step["task"]) for step in steps],
-                lambda: table(call, ("#", "TASK", "AGENT", "GATES", "TITLE"), rows, stretch=4) if rows else "")  # fmt: skip
+    steps = rehearse(call.workspace, plan.jobs, plan.only)
+    call.answer(steps, [str(step["task"]) for step in steps], lambda: _steps(call, steps) if steps else "")
     if not steps:
         call.say("nothing would be started")
     return 0
+
+
+def _steps(call: Call, steps: Sequence[JsonObject]) -> str:
+    from atms_cli.cli.render import table
+
+    rows = [
+        (
+            (str(step["order"]), ""),
+            (str(step["task"]), "bold"),
+            (str(step["agent"] or "nobody"), "" if step["agent"] else "yellow"),
+            (", ".join(_words(step["gates"])), "dim"),
+            (str(step["title"]), ""),
+        )
+        for step in steps
+    ]
+    return table(call, ("#", "TASK", "AGENT", "GATES", "TITLE"), rows, stretch=4)
+
+
+def _words(value: object) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else []

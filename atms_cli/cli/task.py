@@ -38,7 +38,8 @@ def environment(pairs: Sequence[str] | None) -> JsonObject:
     for pair in many(pairs):
         if "=" not in pair:
             raise UsageError(f"`{pair}` is not an environment variable", "write it as NAME=VALUE")
-    return dict(pair.split("=", 1) for pair in many(pairs))
+    split = (pair.partition("=") for pair in many(pairs))
+    return {name: value for name, _, value in split}
 
 
 def _time(call: Call, words: str | None) -> str | None:
@@ -219,26 +220,36 @@ def _token(call: Call, token: str | None) -> str | None:
 
 
 def done(
-    call: Call, task_ids: o.TaskIds, note: o.Note = None, force: o.Force = False, reason: o.Reason = None, token: o.Token = None
+    call: Call,
+    task_ids: o.TaskIds,
+    note: o.Note = None,
+    force: o.Force = False,
+    reason: o.Reason = None,
+    token: o.Token = None,
 ) -> None:
     """Complete tasks, if their gates pass."""
     if force and not reason:
         raise UsageError("--force needs a reason", "say why the gates do not count: --reason TEXT")
-    report = service.done(
-        call.workspace, task_ids, token=_token(call, token), force_reason=call.text(reason) if force else None, note=call.text(note or reason)
-    )  # fmt: skip
-    tasks, unblocked = report["tasks"], report["unblocked"]
-    if not isinstance(tasks, list) or not isinstance(unblocked, list):
-        raise TypeError(report)
-    document: object = {**tasks[0], "unblocked": unblocked} if len(tasks) == 1 else tasks  # type: ignore[dict-item]
-    call.answer(document, [task["id"] for task in tasks], lambda: _finished(call, tasks, unblocked))  # type: ignore[index,call-overload,misc,arg-type]
+    finished = service.done(
+        call.workspace,
+        task_ids,
+        token=_token(call, token),
+        force_reason=call.text(reason) if force else None,
+        note=call.text(note or reason),
+    )
+    tasks = finished.tasks
+    document: object = {**tasks[0], "unblocked": finished.unblocked} if len(tasks) == 1 else tasks
+    call.answer(document, [task["id"] for task in tasks], lambda: _finished(call, tasks, finished.unblocked))
 
 
 def _finished(call: Call, tasks: Sequence[Task], unblocked: Sequence[JsonObject]) -> str:
     from atms_cli.cli.render import task_line
 
     lines = [task_line(call, task) for task in tasks]
-    lines += [f"{call.style('→', 'cyan')} {call.style(str(each['id']), 'bold')}  {each['title']}  {call.style('can start now', 'dim')}" for each in unblocked]
+    lines += [
+        f"{call.style('→', 'cyan')} {call.style(str(each['id']), 'bold')}  {each['title']}  {call.style('can start now', 'dim')}"
+        for each in unblocked
+    ]
     return "\n".join(lines)
 
 

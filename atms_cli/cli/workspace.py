@@ -56,18 +56,27 @@ def _status(call: Call, report: Mapping[str, object]) -> str:
     rows = [
         ("workspace", str(report["workspace"])),
         ("tasks", f"{tasks['total']}" + (f": {by_status}" if by_status else "")),
-        ("queue", ready + (f", {queue['delayed']} delayed" if queue["delayed"] else "") + (call.style(" (paused)", "yellow") if queue["paused"] else "")),
+        (
+            "queue",
+            ready
+            + (f", {queue['delayed']} delayed" if queue["delayed"] else "")
+            + (call.style(" (paused)", "yellow") if queue["paused"] else ""),
+        ),
         ("agents", f"{agents['total']}, {agents['busy']} busy" if agents["total"] else "none registered"),
         ("loop", f"running: {report['runner']}" if report["runner"] else "not running"),
     ]
-    return "\n".join([pairs(call, rows), *_advice(call, tasks["by_status"], queue, running=report["runner"] is not None)])
+    return "\n".join(
+        [pairs(call, rows), *_advice(call, tasks["by_status"], queue, running=report["runner"] is not None)]
+    )
 
 
 def _advice(call: Call, by_status: Mapping[str, int], queue: Mapping[str, object], *, running: bool) -> list[str]:
     """Say what to do next."""
     advice: list[str] = []
     if queue["stuck"]:
-        advice.append(f"{plural(int(str(queue['stuck'])), 'task')} wait for one that failed or was cancelled: atms task list --blocked")
+        advice.append(
+            f"{plural(int(str(queue['stuck'])), 'task')} wait for one that failed or was cancelled: atms task list --blocked"
+        )
     if by_status["failed"]:
         advice.append(f"{by_status['failed']} failed: atms task list --status failed, then atms task retry ID")
     if queue["ready"] and not running:
@@ -82,11 +91,18 @@ def doctor(call: Call, fix: o.Fix = False) -> int:
     if fix:
         health.repair(call.workspace)
     found = health.doctor(call.workspace)
-    call.answer({"healthy": not found, "problems": found}, [str(each["check"]) for each in found], lambda: _findings(call, found))
+    call.answer(
+        {"healthy": not found, "problems": found},
+        [str(each["check"]) for each in found],
+        lambda: _findings(call, found),
+    )
     return EXIT_REFUSED if found else 0
 
 
 def _findings(call: Call, found: Sequence[JsonObject]) -> str:
     if not found:
         return call.style("✓ journal, index, settings and roadmap are in order", "green")
-    return "\n".join(f"{call.style('✗', 'red')} {each['check']}: {each['detail']}\n  {call.style(str(each['repair']), 'dim')}" for each in found)
+    return "\n".join(
+        f"{call.style('✗', 'red')} {each['check']}: {each['detail']}\n  {call.style(str(each['repair']), 'dim')}"
+        for each in found
+    )

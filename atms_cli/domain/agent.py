@@ -6,6 +6,8 @@ from atms_cli.errors import ConflictError, NotFoundError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from atms_cli.domain.records import Agent, Event, Fact, JsonObject
 
 #: `pull` agents claim for themselves; the others are started by `atms run`.
@@ -61,22 +63,30 @@ def register(existing: Agent | None, name: str, fields: JsonObject) -> list[Fact
     if existing is not None and existing["source"] == "atms.yaml":
         raise ConflictError(f"agent `{name}` stands in atms.yaml", "change it there, or choose another name")
     given = {field: value for field, value in fields.items() if value != DEFAULTS.get(field)}
-    before = existing or {}
-    if existing is not None and all(before.get(field) == fields.get(field, DEFAULTS[field]) for field in _comparable()):
+    if existing is not None and _says_the_same(existing, fields):
         return []
     return [("agent.registered", name, given)]
 
 
-def _comparable() -> list[str]:
-    return [field for field in DEFAULTS if field not in ("status", "source", "registered_at", "last_heartbeat")]
+_OWN_STATE = ("status", "source", "registered_at", "last_heartbeat")
+
+
+def _says_the_same(agent: Mapping[str, object], fields: JsonObject) -> bool:
+    return all(
+        agent[field] == fields.get(field, default) for field, default in DEFAULTS.items() if field not in _OWN_STATE
+    )
 
 
 def check(name: str, fields: JsonObject) -> None:
     """Refuse a name or field that would not work later."""
     if not name or len(name) > _MAX_NAME or not set(name) <= _SAFE:
-        raise UsageError(f"`{name}` is not a good agent name", "use letters, digits, dots, dashes and underscores, at most 64")
+        raise UsageError(
+            f"`{name}` is not a good agent name", "use letters, digits, dots, dashes and underscores, at most 64"
+        )
     if name == SHELL:
-        raise UsageError(f"`{SHELL}` is the agent that is always there, for tasks with a command", "choose another name")
+        raise UsageError(
+            f"`{SHELL}` is the agent that is always there, for tasks with a command", "choose another name"
+        )
     kind = fields.get("kind", "command")
     if kind not in KINDS:
         raise UsageError(f"`{kind}` is not a kind of agent", f"choose one of: {', '.join(KINDS)}")

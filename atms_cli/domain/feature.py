@@ -38,7 +38,14 @@ _TYPE_CATEGORIES = {
     "deployment": "maintenance",
     "error": "bug_fix",
 }
-_FILE_PRIORITIES = {"critical": "critical", "urgent": "critical", "high": "high", "normal": "medium", "medium": "medium", "low": "low"}
+_FILE_PRIORITIES = {
+    "critical": "critical",
+    "urgent": "critical",
+    "high": "high",
+    "normal": "medium",
+    "medium": "medium",
+    "low": "low",
+}
 _FINISHED = ("completed", "implemented", "cancelled", "rejected", "archived")
 
 _BASE_EFFORT_H = 5
@@ -131,7 +138,7 @@ def derive(feature: JsonObject) -> list[JsonObject]:
         "category": category,
         "priority": level,
         "estimated_effort": effort,
-        "required_capabilities": list[Json](capabilities(feature)),
+        "required_capabilities": list(capabilities(feature)),
         "validation_criteria": {"gates": [], "success_criteria": _criteria(feature)},
         "after": [],
     }
@@ -201,9 +208,13 @@ def _adopted(feature: JsonObject, task: JsonObject, position: Mapping[str, int])
         "category": _TYPE_CATEGORIES.get(text(task, "type"), CATEGORIES.get(text(feature, "category"), "feature")),
         "priority": _FILE_PRIORITIES.get(text(task, "priority"), "medium"),
         "estimated_effort": round(effort * 60) if isinstance(effort, int | float) and effort > 0 else None,
-        "required_capabilities": [s for s in skills if isinstance(s, str) and s != "general"] if isinstance(skills, list) else [],
+        "required_capabilities": [s for s in skills if isinstance(s, str) and s != "general"]
+        if isinstance(skills, list)
+        else [],
         "metadata": {**_common(feature)["metadata"], "properties": {"external_id": own}},  # type: ignore[dict-item]
-        "after": [position[n] for n in needs if isinstance(n, str) and n in position and n != own] if isinstance(needs, list) else [],
+        "after": [position[n] for n in needs if isinstance(n, str) and n in position and n != own]
+        if isinstance(needs, list)
+        else [],
     }
 
 
@@ -229,7 +240,9 @@ def may_write(current: str, new: str) -> bool:
 
 def outcome_edits(document: JsonObject, index: int, new: str, note: str, now: str) -> list[Edit]:
     """Return the edits that write an outcome: status, when, and why, and nothing else."""
-    when, why = ("implemented_date", "implementation_notes") if new == "implemented" else ("failure_date", "failure_reason")
+    when, why = (
+        ("implemented_date", "implementation_notes") if new == "implemented" else ("failure_date", "failure_reason")
+    )
     return [*_field_edits(index, {"status": new, "updated_at": now, when: now, why: note}), *_touched(document, now)]
 
 
@@ -239,7 +252,13 @@ def approve_edits(document: JsonObject, index: int, *, by: str, notes: str, now:
     fields: JsonObject = {
         "status": "approved", "updated_at": now, "approved_by": by, "approval_date": now, "approval_notes": notes,
     }  # fmt: skip
-    entry: JsonObject = {"feature_id": feature_id, "action": "approved", "timestamp": now, "approved_by": by, "notes": notes}
+    entry: JsonObject = {
+        "feature_id": feature_id,
+        "action": "approved",
+        "timestamp": now,
+        "approved_by": by,
+        "notes": notes,
+    }
     return [*_field_edits(index, fields), *_touched(document, now), ("append", ("metadata", "approval_history"), entry)]
 
 
@@ -249,7 +268,13 @@ def reject_edits(document: JsonObject, index: int, *, by: str, reason: str, now:
     fields: JsonObject = {
         "status": "rejected", "updated_at": now, "rejected_by": by, "rejection_date": now, "rejection_reason": reason,
     }  # fmt: skip
-    entry: JsonObject = {"feature_id": feature_id, "action": "rejected", "timestamp": now, "rejected_by": by, "reason": reason}
+    entry: JsonObject = {
+        "feature_id": feature_id,
+        "action": "rejected",
+        "timestamp": now,
+        "rejected_by": by,
+        "reason": reason,
+    }
     return [*_field_edits(index, fields), *_touched(document, now), ("append", ("metadata", "approval_history"), entry)]
 
 
@@ -287,14 +312,18 @@ def check_suggestion(fields: JsonObject) -> None:
     """Refuse a suggestion that the original would refuse."""
     for name in _REQUIRED:
         if not text(fields, name).strip():
-            raise UsageError(f"a suggestion needs a {name.replace('_', ' ')}", f"give it with --{name.replace('_', '-')}")
+            raise UsageError(
+                f"a suggestion needs a {name.replace('_', ' ')}", f"give it with --{name.replace('_', '-')}"
+            )
     category = text(fields, "category")
     if category not in CATEGORIES:
         raise UsageError(f"`{category}` is not a category of features", f"choose one of: {', '.join(CATEGORIES)}")
     for name, least, most in SUGGESTION_LIMITS:
         length = len(text(fields, name).encode("utf-16-le")) // 2  # the original counts UTF-16 units
         if not least <= length <= most:
-            raise UsageError(f"the {name.replace('_', ' ')} has {length} characters", f"the original wants {least} to {most}")
+            raise UsageError(
+                f"the {name.replace('_', ' ')} has {length} characters", f"the original wants {least} to {most}"
+            )
 
 
 def _field_edits(index: int, fields: JsonObject) -> list[Edit]:
@@ -324,7 +353,7 @@ def evolve(state: FeatureState | None, event: Event) -> FeatureState | None:
 
 def planned(feature: JsonObject, task_ids: Sequence[str]) -> Fact:
     """State that a feature's tasks are in the queue."""
-    return "feature.planned", text(feature, "id"), {"title": text(feature, "title"), "tasks": list[Json](task_ids)}
+    return "feature.planned", text(feature, "id"), {"title": text(feature, "title"), "tasks": list(task_ids)}
 
 
 def skeleton(project: str, now: str) -> JsonObject:

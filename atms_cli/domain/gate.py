@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from atms_cli.domain.attempt import describe
+from atms_cli.errors import NotFoundError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from atms_cli.domain.records import Gate, GateResult, JsonObject, Verdict
-
-from atms_cli.domain.attempt import describe
-from atms_cli.errors import NotFoundError
 
 KINDS = (
     "lint", "format", "types", "test", "coverage", "security", "performance", "build", "docs", "custom",
@@ -76,7 +76,10 @@ def _failure(status: str) -> str:
 
 def verdict(results: Sequence[GateResult]) -> Verdict:
     """Return whether every required gate passed; one that could not run has not."""
-    return {"passed": all(result["status"] == "passed" or not result["required"] for result in results), "gates": list(results)}
+    return {
+        "passed": all(result["status"] == "passed" or not result["required"] for result in results),
+        "gates": list(results),
+    }
 
 
 def failures(judged: Verdict) -> list[GateResult]:

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 def refusal(agent: Agent, task: Task) -> str | None:
     """Return why an agent may not take a task, or None if it may."""
     if agent["name"] == SHELL:
-        return None if task["command"] and task["agent"] in (None, SHELL) else "it only runs commands of tasks that have one"
+        return (
+            None
+            if task["command"] and task["agent"] in (None, SHELL)
+            else "it only runs commands of tasks that have one"
+        )
     if task["agent"] is not None and task["agent"] != agent["name"]:
         return f"the task asks for {task['agent']}"
     able = {*agent["capabilities"], *agent["languages"], agent["specialization"]}
@@ -35,4 +39,6 @@ def may_run(agents: Sequence[Agent], task: Task) -> list[Agent]:
 def choose(agents: Sequence[Agent], task: Task, load: Mapping[str, int]) -> Agent | None:
     """Return the agent that should run a task: able, below its limit, and the least loaded of those; or None."""
     able = [agent for agent in may_run(agents, task) if load.get(agent["name"], 0) < agent["max_concurrent"]]
-    return min(able, key=lambda agent: (load.get(agent["name"], 0) / agent["max_concurrent"], agent["name"]), default=None)
+    return min(
+        able, key=lambda agent: (load.get(agent["name"], 0) / agent["max_concurrent"], agent["name"]), default=None
+    )

@@ -59,18 +59,31 @@ def _virtual_time(head: tuple[str, str] | None, index: int, ageing_s: float) -> 
 def waits_for(task: Task, dependencies: Sequence[Dependency], now: str, *, paused: bool) -> list[JsonObject]:
     """Return what keeps a task from starting, each as kind and words; nothing for one that may start now."""
     if task["status"] in CLOSED or task["status"] == "failed":
-        return [{"kind": "closed", "text": f"it is {task['status']}" + (f": {task['reason']}" if task["reason"] else "")}]
+        return [
+            {"kind": "closed", "text": f"it is {task['status']}" + (f": {task['reason']}" if task["reason"] else "")}
+        ]
     if task["status"] in ACTIVE:
-        return [{"kind": "running", "text": f"{task['assigned_agent']} is at work on it ({task['status'].replace('_', ' ')})"}]
+        return [
+            {
+                "kind": "running",
+                "text": f"{task['assigned_agent']} is at work on it ({task['status'].replace('_', ' ')})",
+            }
+        ]
     reasons: list[JsonObject] = []
     if task["status"] == "created":
         reasons.append({"kind": "draft", "text": "it is a draft"})
     if task["status"] in ("blocked", "review"):
-        reasons.append({"kind": task["status"], "text": f"it is {task['status']}: {task['reason'] or 'no reason given'}"})
-    reasons.extend(_waits_for_dependency(dependency) for dependency in dependencies if dependency["status"] != "completed")
+        reasons.append(
+            {"kind": task["status"], "text": f"it is {task['status']}: {task['reason'] or 'no reason given'}"}
+        )
+    reasons.extend(
+        _waits_for_dependency(dependency) for dependency in dependencies if dependency["status"] != "completed"
+    )
     if task["not_before"] and task["not_before"] > now:
         left = describe_duration(seconds_between(now, task["not_before"]))
-        reasons.append({"kind": "time", "text": f"not before {task['not_before']} (in {left})", "until": task["not_before"]})
+        reasons.append(
+            {"kind": "time", "text": f"not before {task['not_before']} (in {left})", "until": task["not_before"]}
+        )
     if paused:
         reasons.append({"kind": "paused", "text": "the queue is paused"})
     return reasons

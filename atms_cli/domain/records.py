@@ -6,6 +6,7 @@ importing `typing` or `dataclasses` costs as much as starting Python (docs/decis
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal, NotRequired, TypedDict
 
 Status = Literal[
@@ -21,7 +22,8 @@ Status = Literal[
     "cancelled",
     "archived",
 ]
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+#: What JSON can hold; what is inside of lists and objects is looked at before it is used.
+Json = None | bool | int | float | str | Sequence[object] | Mapping[str, object]
 JsonObject = dict[str, Json]
 
 #: What happened, as a decision states it: event type, aggregate id, data. The store adds id, time and actor.

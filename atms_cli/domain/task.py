@@ -142,7 +142,7 @@ def evolve(task: Task | None, event: Event) -> Task | None:
         changed = {**_on_entering(status), "status": status, "reason": None, **changed}
     if stamp is not None:
         changed[stamp] = at
-    return {**task, **changed, "updated_at": at}  # type: ignore[typeddict-item,return-value]
+    return {**task, **changed, "updated_at": at}  # type: ignore[return-value]
 
 
 def _born(event: Event) -> Task:
@@ -184,7 +184,9 @@ def create(task_id: str, fields: JsonObject, *, created_by: str, draft: bool) ->
     if not isinstance(title, str) or not title.strip():
         raise UsageError("a task needs a title", 'give it in quotes: atms task add "Fix the login redirect"')
     if len(title) > _MAX_TITLE:
-        raise UsageError(f"the title has {len(title)} characters, more than {_MAX_TITLE}", "put the details into -d TEXT")
+        raise UsageError(
+            f"the title has {len(title)} characters, more than {_MAX_TITLE}", "put the details into -d TEXT"
+        )
     check_fields(fields)
     given = {name: value for name, value in fields.items() if name == "title" or value != DEFAULTS.get(name)}
     metadata = given.get("metadata")
@@ -251,7 +253,7 @@ def claim(task: Task, lease: Lease, blocked_by: Sequence[str], now: str) -> list
         raise _refusal(task, "claimed")
     if blocked_by:
         raise AtmsError(f"`{task['id']}` waits for {', '.join(blocked_by)}", f"atms queue explain {task['id']}")
-    data: JsonObject = {"assigned_agent": lease["agent"], "lease": {**lease}}
+    data: JsonObject = {"assigned_agent": lease["agent"], "lease": lease}
     return [*facts, ("task.claimed", task["id"], data)]
 
 
@@ -279,7 +281,9 @@ def expire(task: Task, now: str) -> list[Fact]:
     lease = task["lease"]
     if lease is None or lease["expires_at"] > now or task["status"] not in ACTIVE:
         return []
-    return [("task.lease_expired", task["id"], {"reason": f"the lease of {lease['agent']} ended at {lease['expires_at']}"})]
+    return [
+        ("task.lease_expired", task["id"], {"reason": f"the lease of {lease['agent']} ended at {lease['expires_at']}"})
+    ]
 
 
 def guard(task: Task, agent: str | None, token: str | None, now: str) -> None:
@@ -367,7 +371,9 @@ def cancel(task: Task, reason: str | None) -> list[Fact]:
     return [("task.cancelled", task["id"], _because(reason))]
 
 
-def retry(task: Task, reason: str | None, *, not_before: str | None = None, result: JsonObject | None = None) -> list[Fact]:
+def retry(
+    task: Task, reason: str | None, *, not_before: str | None = None, result: JsonObject | None = None
+) -> list[Fact]:
     """Put a failed or interrupted task back into the queue, keeping its place and its count of attempts."""
     if task["status"] == "queued":
         return []

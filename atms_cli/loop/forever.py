@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 import select
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from os.path import basename, join
 
 from atms_cli.domain.moment import seconds_between, to_iso
-from atms_cli.errors import EXIT_INTERRUPTED, EXIT_NOTHING_TO_DO, EXIT_TERMINATED, EXIT_WORK_FAILED, AtmsError, ConflictError
+from atms_cli.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_NOTHING_TO_DO,
+    EXIT_TERMINATED,
+    EXIT_WORK_FAILED,
+    AtmsError,
+    ConflictError,
+)
 from atms_cli.loop.recovery import recover
 from atms_cli.loop.tick import Desk, Ended, Order
 from atms_cli.services import attempts, features
@@ -70,7 +78,9 @@ class Loop:
         lock = Lock(join(self._ws.directory, paths.RUN_LOCK), timeout_s=0)
         if not lock.acquire():
             name = holder(join(self._ws.directory, paths.RUN_LOCK))
-            raise ConflictError(f"`atms run` is at work here already ({name})", "one loop a workspace; see: atms status")
+            raise ConflictError(
+                f"`atms run` is at work here already ({name})", "one loop a workspace; see: atms status"
+            )
         try:
             with self._watching() as changes, _Signals(self._interrupted) as signals:
                 return self._keep_going(changes, signals)
@@ -90,7 +100,9 @@ class Loop:
 
     def _keep_going(self, changes: Changes, signals: _Signals) -> int:
         os.makedirs(join(self._ws.directory, paths.RUNS), exist_ok=True)
-        self._keeper = Keeper.start(join(self._ws.directory, paths.KEEPER_LOCK), join(self._ws.directory, paths.KEEPER_LOG))
+        self._keeper = Keeper.start(
+            join(self._ws.directory, paths.KEEPER_LOCK), join(self._ws.directory, paths.KEEPER_LOG)
+        )
         with self._keeper:
             self._keeper.wait_ready(_KEEPER_TIMEOUT_S)
             self._report({"type": "run_started", "workspace": self._ws.root, "jobs": self._desk.jobs})
@@ -154,9 +166,13 @@ class Loop:
         while self._done_stage < self._stage:
             self._done_stage += 1
             if self._done_stage == _FINISH and self._stage == _FINISH:
-                self._report({"type": "stopping", "text": "starting nothing new; what runs may finish (again to stop it)"})
+                self._report(
+                    {"type": "stopping", "text": "starting nothing new; what runs may finish (again to stop it)"}
+                )
             elif self._done_stage == _STOP:
-                self._report({"type": "stopping", "text": "stopping what runs; it goes back into the queue (again to kill it)"})
+                self._report(
+                    {"type": "stopping", "text": "stopping what runs; it goes back into the queue (again to kill it)"}
+                )
                 self._desk.is_stopping = True
                 for process in self._desk.processes():
                     self._keeper.kill(process, "the loop is stopping")
@@ -167,11 +183,13 @@ class Loop:
 
     def _sleep(self, changes: Changes, signals: _Signals) -> None:
         """Wait for a process to end, a change by others, a signal, or the next moment that matters."""
-        ready, _, _ = select.select([self._keeper.fileno(), changes, signals], [], [], self._until_next_moment())
+        ready, _, _ = select.select(
+            [self._keeper.fileno(), changes.fileno(), signals.fileno()], [], [], self._until_next_moment()
+        )
         signals.clear()
         if self._keeper.fileno() in ready:
             self._listen()
-        if changes in ready:
+        if changes.fileno() in ready:
             changes.clear()
             self._look_around()
 
@@ -188,7 +206,9 @@ class Loop:
             elif isinstance(message, Refused):
                 self._ended.append(Ended(message.id, Outcome(message.id, "unstartable", error=message.error).to_json()))
             elif isinstance(message, KeeperGone):
-                raise AtmsError("the keeper of the running commands has died", "start `atms run` again; it takes up what is left")
+                raise AtmsError(
+                    "the keeper of the running commands has died", "start `atms run` again; it takes up what is left"
+                )
 
     def _look_around(self) -> None:
         """See what others changed: tasks, settings, the roadmap."""
@@ -226,7 +246,9 @@ class Loop:
     def _tell_features(self, created: Json, written: Json) -> None:
         for task in created if isinstance(created, list) else []:
             if isinstance(task, dict):
-                self._report({"type": "planned", "task": task["id"], "title": task["title"], "feature": task["feature_id"]})
+                self._report(
+                    {"type": "planned", "task": task["id"], "title": task["title"], "feature": task["feature_id"]}
+                )
         for each in written if isinstance(written, list) else []:
             if isinstance(each, dict):
                 self._report({"type": "feature", **each})
@@ -288,10 +310,8 @@ class _Signals:
 
     def clear(self) -> None:
         """Take note."""
-        try:
+        with suppress(BlockingIOError):
             os.read(self._reader, 1024)
-        except BlockingIOError:
-            pass
 
     def __exit__(self, *_: object) -> None:
         for number, before in self._before.items():

@@ -11,7 +11,7 @@ from atms_cli.system.process import Outcome, kill_marked, marked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from atms_cli.domain.records import Agent, JsonObject, Task
+    from atms_cli.domain.records import Agent, Task
     from atms_cli.loop.tick import Desk
     from atms_cli.ports import Workspace
     from atms_cli.system.keeper_client import Keeper
@@ -65,8 +65,7 @@ def _time_left(ws: Workspace, task: Task) -> float:
 
 def _agent_of(ws: Workspace, task: Task) -> Agent:
     name = task["assigned_agent"] or agents.SHELL
-    gone: JsonObject = {"name": name, **agents.DEFAULTS}
-    return known(ws, ws.store.reading()).get(name, gone)  # type: ignore[return-value,arg-type]
+    return known(ws, ws.store.reading()).get(name) or agents.shell(1)
 
 
 def _put_back(ws: Workspace, task: Task) -> None:

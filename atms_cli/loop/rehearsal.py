@@ -31,9 +31,13 @@ def rehearse(ws: Workspace, jobs: int | None, only: Sequence[str]) -> list[JsonO
 def _in_order(ws: Workspace, read: ReadModel) -> list[Task]:
     """Return ready tasks as the queue gives them, and behind them what they release."""
     queue = ws.config["queue"]
-    ready = [read.task(task_id) for task_id in read.ready(queue["strategy"], queue["ageing"], to_iso(ws.clock.now_ms()))]
+    ready = [
+        read.task(task_id) for task_id in read.ready(queue["strategy"], queue["ageing"], to_iso(ws.clock.now_ms()))
+    ]
     open_tasks = {task["id"]: task for task in [*ready, *_released_by(read, ready)]}
-    needs = {task_id: [need for need in task["dependencies"] if need in open_tasks] for task_id, task in open_tasks.items()}
+    needs = {
+        task_id: [need for need in task["dependencies"] if need in open_tasks] for task_id, task in open_tasks.items()
+    }
     return [open_tasks[task_id] for task_id in graph.order(needs)]
 
 

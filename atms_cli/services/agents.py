@@ -26,7 +26,11 @@ def everyone(ws: Workspace) -> list[Agent]:
 
 
 def _with_load(agent: Agent, active: int) -> Agent:
-    return {**agent, "active": active, "status": "busy" if active >= agent["max_concurrent"] else "active" if active else "idle"}
+    return {
+        **agent,
+        "active": active,
+        "status": "busy" if active >= agent["max_concurrent"] else "active" if active else "idle",
+    }
 
 
 def one(ws: Workspace, name: str) -> Agent:

@@ -38,7 +38,9 @@ def workforce(ws: Workspace, read: ReadModel, jobs: int, only: Sequence[str]) ->
     return [agent for agent in everyone if not only or agent["name"] in only]
 
 
-def upcoming(ws: Workspace, read: ReadModel, force: Sequence[Agent], load: Mapping[str, int], room: int, now: str) -> list[tuple[Task, Agent]]:
+def upcoming(
+    ws: Workspace, read: ReadModel, force: Sequence[Agent], load: Mapping[str, int], room: int, now: str
+) -> list[tuple[Task, Agent]]:
     """Return which tasks start next and with which agents, best first, as long as there is room."""
     if read.paused() is not None or room <= 0:
         return []
@@ -86,7 +88,7 @@ def launch(ws: Workspace, start: Start) -> JsonObject:
         "id": start.run,
         "argv": ["/bin/sh", "-c", command],
         "cwd": own_directory if own_directory.startswith("/") else f"{ws.root}/{own_directory}",
-        "env": gate_service.environment(ws.environ, about),  # type: ignore[dict-item]
+        "env": gate_service.environment(ws.environ, about),
         "output": ws.run_files.path(start.run, OUTPUT),
         "input": None if task["command"] else prompt_file,
         "timeout_s": task["timeout"] or execution["timeout"],
@@ -132,7 +134,9 @@ def in_flight(task: Task | None, run: str) -> bool:
     return task is not None and task["run"] == run and task["status"] in ("in_progress", "validating")
 
 
-def settle(ws: Workspace, tx: Transaction, task_id: str, run: str, outcome: JsonObject, *, stopping: bool) -> list[Gate]:
+def settle(
+    ws: Workspace, tx: Transaction, task_id: str, run: str, outcome: JsonObject, *, stopping: bool
+) -> list[Gate]:
     """Record how a command ended; return the gates that now have to judge the work, none if it is decided."""
     task = tx.read.task(task_id)
     if not in_flight(task, run):
@@ -151,12 +155,14 @@ def settle(ws: Workspace, tx: Transaction, task_id: str, run: str, outcome: Json
     return []
 
 
-def settle_gates(ws: Workspace, tx: Transaction, task_id: str, run: str, results: Sequence[GateResult], *, stopping: bool) -> Verdict:
+def settle_gates(
+    ws: Workspace, tx: Transaction, task_id: str, run: str, results: Sequence[GateResult], *, stopping: bool
+) -> Verdict:
     """Complete a task whose gates passed; otherwise try again, or give up."""
     task, verdict = tx.read.task(task_id), gate.verdict(results)
     if not in_flight(task, run):
         return verdict
-    evidence: JsonObject = {"status": "exited", "exit_code": 0, "run": run, "validation": verdict}  # type: ignore[dict-item]
+    evidence: JsonObject = {"status": "exited", "exit_code": 0, "run": run, "validation": verdict}
     if verdict["passed"]:
         tx.record(tasks.complete(task, {**evidence, "log": f"{run}/{OUTPUT}"}, tx.now))
     elif stopping:
@@ -176,7 +182,11 @@ def _failed(ws: Workspace, tx: Transaction, task: Task, reason: str, result: Jso
 
 def _result(outcome: JsonObject, run: str, log: str) -> JsonObject:
     kept = ("status", "exit_code", "signal", "duration_s", "cpu_s", "max_rss_kb", "error")
-    return {**{name: outcome[name] for name in kept if outcome.get(name) not in (None, "")}, "run": run, "log": f"{run}/{log}"}
+    return {
+        **{name: outcome[name] for name in kept if outcome.get(name) not in (None, "")},
+        "run": run,
+        "log": f"{run}/{log}",
+    }
 
 
 def never_began(tx: Transaction, task_id: str, run: str) -> None:
@@ -194,7 +204,9 @@ def expire_leases(tx: Transaction) -> None:
 
 def left_over(read: ReadModel) -> list[Task]:
     """Return the tasks that a loop was at work on; their runs are in doubt until somebody has looked."""
-    return [task for status in ("in_progress", "validating") for task in read.of_status(status) if task["run"] is not None]
+    return [
+        task for status in ("in_progress", "validating") for task in read.of_status(status) if task["run"] is not None
+    ]
 
 
 def cannot_run(ws: Workspace, read: ReadModel, force: Sequence[Agent], now: str) -> list[tuple[Task, str]]:

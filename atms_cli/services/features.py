@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from atms_cli.domain.records import Edit, Fact, Json, JsonObject, Task
+    from atms_cli.domain.records import Edit, Fact, JsonObject, Task
     from atms_cli.ports import ReadModel, Transaction, Workspace
 
 
@@ -19,7 +19,9 @@ def document(ws: Workspace) -> JsonObject:
     """Return the whole roadmap file."""
     found = ws.roadmap.read()
     if found is None:
-        raise NotFoundError(f"there is no {ws.roadmap.path}", 'make the first suggestion: atms feature suggest "Title" …')
+        raise NotFoundError(
+            f"there is no {ws.roadmap.path}", 'make the first suggestion: atms feature suggest "Title" …'
+        )
     return found
 
 
@@ -38,9 +40,8 @@ def show(ws: Workspace, feature_id: str) -> JsonObject:
 def _with_tasks(read: ReadModel, feature: JsonObject) -> JsonObject:
     state = read.feature(features.text(feature, "id"))
     ids = state["tasks"] if state else []
-    listed: list[Json] = []
-    for task in (read.task(task_id) for task_id in ids):
-        listed.append({"id": task["id"], "title": task["title"], "status": task["status"]})
+    own = [read.task(task_id) for task_id in ids]
+    listed = [{"id": task["id"], "title": task["title"], "status": task["status"]} for task in own]
     return {**feature, "atms_tasks": listed}
 
 
@@ -109,13 +110,21 @@ def _note(ws: Workspace, kind: str, feature_id: str, data: JsonObject) -> None:
 def plan(ws: Workspace, feature_ids: Sequence[str]) -> list[JsonObject]:
     """Return the tasks that features would become, or those they have; nothing is recorded."""
     found, read = document(ws), ws.store.reading()
-    chosen = [features.find(found, feature_id)[1] for feature_id in feature_ids] if feature_ids else _unplanned(found, read)
-    return [{"feature": feature, "tasks": list[Json](_drafts(found, feature))} for feature in chosen]
+    chosen = (
+        [features.find(found, feature_id)[1] for feature_id in feature_ids] if feature_ids else _unplanned(found, read)
+    )
+    return [{"feature": feature, "tasks": list(_drafts(found, feature))} for feature in chosen]
 
 
 def _unplanned(found: JsonObject, read: ReadModel) -> list[JsonObject]:
-    approved = [feature for feature in features.listed(found) if feature.get("status") == "approved" and features.text(feature, "id")]
-    return [feature for feature in approved if not (read.feature(features.text(feature, "id")) or {"tasks": []})["tasks"]]
+    approved = [
+        feature
+        for feature in features.listed(found)
+        if feature.get("status") == "approved" and features.text(feature, "id")
+    ]
+    return [
+        feature for feature in approved if not (read.feature(features.text(feature, "id")) or {"tasks": []})["tasks"]
+    ]
 
 
 def _drafts(found: JsonObject, feature: JsonObject) -> list[JsonObject]:
@@ -128,18 +137,29 @@ def diff(ws: Workspace) -> JsonObject:
     """Return what `sync` would do: tasks to be made and statuses to be written."""
     found, read = document(ws), ws.store.reading()
     new = [
-        {"feature": features.text(feature, "id"), "title": feature.get("title"), "tasks": [draft["title"] for draft in _drafts(found, feature)]}
+        {
+            "feature": features.text(feature, "id"),
+            "title": feature.get("title"),
+            "tasks": [draft["title"] for draft in _drafts(found, feature)],
+        }
         for feature in _unplanned(found, read)
     ]
-    written = [{"feature": feature_id, "from": old, "to": new_status} for _, feature_id, old, new_status in _outcomes(found, read)]
-    return {"file": ws.roadmap.path, "new": list[Json]([each for each in new if each["tasks"]]), "write": list[Json](written)}  # type: ignore[list-item]
+    written = [
+        {"feature": feature_id, "from": old, "to": new_status}
+        for _, feature_id, old, new_status in _outcomes(found, read)
+    ]
+    return {
+        "file": ws.roadmap.path,
+        "new": [each for each in new if each["tasks"]],
+        "write": list(written),
+    }
 
 
 def sync(ws: Workspace) -> JsonObject:
     """Bring the queue and the file in step; return what was done."""
     found = document(ws)
     created = _take_in(ws, found)
-    return {"file": ws.roadmap.path, "created": list[Json](created), "written": list[Json](write_outcomes(ws, found))}  # type: ignore[list-item]
+    return {"file": ws.roadmap.path, "created": list(created), "written": list(write_outcomes(ws, found))}
 
 
 def _take_in(ws: Workspace, found: JsonObject) -> list[Task]:
@@ -200,7 +220,12 @@ def write_outcomes(ws: Workspace, found: JsonObject | None = None) -> list[JsonO
 
     ws.roadmap.change(decide)
     for each in written:
-        _note(ws, "feature.written", str(each["feature"]), {"status": each["to"], "from": each["from"], "file": ws.roadmap.path})
+        _note(
+            ws,
+            "feature.written",
+            str(each["feature"]),
+            {"status": each["to"], "from": each["from"], "file": ws.roadmap.path},
+        )
     return written
 
 
@@ -209,7 +234,11 @@ def _evidence(read: ReadModel, feature_id: str, status: str) -> str:
     state = read.feature(feature_id)
     own = [read.task(task_id) for task_id in (state["tasks"] if state else [])]
     if status == "failed-implementation":
-        return "; ".join(f"atms task {task['id']} ({task['title']}) failed: {task['reason']}" for task in own if task["status"] == "failed")
+        return "; ".join(
+            f"atms task {task['id']} ({task['title']}) failed: {task['reason']}"
+            for task in own
+            if task["status"] == "failed"
+        )
     done = [f"{task['id']} ({task['title']}{_gates_of(task)})" for task in own if task["status"] == "completed"]
     return f"completed by atms: {', '.join(done)}"
 
@@ -217,5 +246,9 @@ def _evidence(read: ReadModel, feature_id: str, status: str) -> str:
 def _gates_of(task: Task) -> str:
     verdict = (task["result"] or {}).get("validation")
     gates = verdict.get("gates") if isinstance(verdict, dict) else None
-    names = [str(gate["name"]) for gate in gates if isinstance(gate, dict) and gate["status"] == "passed"] if isinstance(gates, list) else []
+    names = (
+        [str(gate["name"]) for gate in gates if isinstance(gate, dict) and gate["status"] == "passed"]
+        if isinstance(gates, list)
+        else []
+    )
     return f"; gates passed: {', '.join(names)}" if names else ""

@@ -34,7 +34,7 @@ def launch(ws: Workspace, gate: Gate, run: str, task: Task | None) -> JsonObject
         "id": f"{run}.{gate['name']}",
         "argv": ["/bin/sh", "-c", gate["command"]],
         "cwd": _directory(ws, gate, task),
-        "env": environ,  # type: ignore[dict-item]
+        "env": environ,
         "output": ws.run_files.path(run, log_name(gate)),
         "input": None,
         "timeout_s": gate["timeout"],
@@ -66,14 +66,16 @@ def judge_tasks(ws: Workspace, tasks: Sequence[Task]) -> JsonObject:
     if failed:
         with ws.store.writing(ws.actor) as tx:
             for task_id, verdict in failed.items():
-                tx.record(judged(tx.read.task(task_id), {"validation": verdict}))  # type: ignore[dict-item]
+                tx.record(judged(tx.read.task(task_id), {"validation": verdict}))
         task_id, verdict = next(iter(failed.items()))
         log = gates.failures(verdict)[0]["log"]
         raise GatesFailedError(f"`{task_id}` is not done: {gates.summarise(verdict)}", f"see {log}")
     return verdicts  # type: ignore[return-value]
 
 
-def run_all(ws: Workspace, chosen: Sequence[Gate], *, task: Task | None, report: Callable[[GateResult], None] | None = None) -> Verdict:
+def run_all(
+    ws: Workspace, chosen: Sequence[Gate], *, task: Task | None, report: Callable[[GateResult], None] | None = None
+) -> Verdict:
     """Run gates side by side and return the verdict, results in the order of atms.yaml."""
     run = ws.ids.run()
     ws.run_files.prepare(run)
@@ -90,7 +92,9 @@ def run_all(ws: Workspace, chosen: Sequence[Gate], *, task: Task | None, report:
     return gates.verdict([results[gate["name"]] for gate in chosen])
 
 
-def select(ws: Workspace, names: Sequence[str], stage: str | None, task_id: str | None) -> tuple[list[Gate], Task | None]:
+def select(
+    ws: Workspace, names: Sequence[str], stage: str | None, task_id: str | None
+) -> tuple[list[Gate], Task | None]:
     """Return the gates meant by names, by a stage, by a task, or all of them."""
     defined = ws.config["gates"]
     task = ws.store.reading().task(task_id) if task_id else None

@@ -8,7 +8,7 @@ from atms_cli.services import agents, queue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from atms_cli.domain.records import Json, JsonObject
+    from atms_cli.domain.records import JsonObject
     from atms_cli.ports import Workspace
 
 
@@ -21,7 +21,7 @@ def status(ws: Workspace) -> JsonObject:
     everyone = agents.everyone(ws)
     return {
         "workspace": ws.root,
-        "tasks": {"total": sum(by_status.values()), "by_status": dict[str, "Json"](by_status)},
+        "tasks": {"total": sum(by_status.values()), "by_status": by_status},
         "queue": queue.status(ws),
         "agents": {"total": len(everyone), "busy": sum(bool(agent["active"]) for agent in everyone)},
         "runner": ws.loop_holder(),

@@ -9,7 +9,7 @@ from atms_cli.errors import AtmsError, ConflictError, CycleError, NothingToDoErr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from atms_cli.domain.records import Agent, Fact, JsonObject, Lease, Task
     from atms_cli.ports import ReadModel, TaskFilter, Transaction, Workspace
@@ -28,8 +28,9 @@ def add(ws: Workspace, fields: JsonObject, *, after: Sequence[str], draft: bool)
             record["parent_id"] = tx.read.resolve(str(record["parent_id"]))
         check_gates(ws, record)
         tx.record(tasks.create(task_id, record, created_by=ws.actor, draft=draft))
-        task = _with_blockers(tx.read, task_id)
-    return task
+        created = _with_blockers(tx.read, task_id)
+    # Only now is it on the disk.
+    return created  # noqa: RET504
 
 
 def check_gates(ws: Workspace, fields: JsonObject) -> None:
@@ -62,13 +63,13 @@ def show(ws: Workspace, task_id: str) -> JsonObject:
     """Return a task with its attempts, what it waits for, what waits for it, and its history."""
     read = ws.store.reading()
     task = _with_blockers(read, task_id)
-    return {
-        **task,
+    card: JsonObject = {**task}  # type: ignore[dict-item]  # a Task is JSON throughout
+    return card | {
         "blockers": read.blockers(task["id"]),
         "dependents": read.waiting_on(task["id"]),
         "attempt_list": read.attempts(task["id"]),
         "history": read.history(task["id"]),
-    }  # type: ignore[dict-item]
+    }
 
 
 def _on_each(ws: Workspace, task_ids: Sequence[str], decide: Decision) -> list[Task]:
@@ -80,15 +81,19 @@ def _on_each(ws: Workspace, task_ids: Sequence[str], decide: Decision) -> list[T
         return [_with_blockers(tx.read, task_id) for task_id in resolved]
 
 
-def update(ws: Workspace, task_ids: Sequence[str], changes: JsonObject, *, tags: Sequence[str], untags: Sequence[str]) -> list[Task]:
+def update(
+    ws: Workspace, task_ids: Sequence[str], changes: JsonObject, *, tags: Sequence[str], untags: Sequence[str]
+) -> list[Task]:
     """Change fields of tasks; tags are added and taken away."""
     check_gates(ws, changes)
 
     def decide(task: Task, tx: Transaction) -> list[Fact]:
         own = {**changes}
+        before: Mapping[str, object] = task
         for nested in ("metadata", "context", "validation_criteria"):
-            if isinstance(own.get(nested), dict):
-                own[nested] = {**task[nested], **own[nested]}  # type: ignore[literal-required,dict-item]
+            given, present = own.get(nested), before[nested]
+            if isinstance(given, dict) and isinstance(present, dict):
+                own[nested] = {**present, **given}
         if own.get("parent_id"):
             own["parent_id"] = _parent(tx.read, task["id"], str(own["parent_id"]))
         if tags or untags:
@@ -238,7 +243,9 @@ def _best(ws: Workspace, tx: Transaction, name: str) -> Task:
     agent = _known_agent(ws, tx.read, name)
     load = tx.read.load()
     if agent is not None and load.get(name, 0) >= agent["max_concurrent"]:
-        raise NothingToDoError(f"{name} is already at work on {load[name]} tasks, its limit", "finish or release one first")
+        raise NothingToDoError(
+            f"{name} is already at work on {load[name]} tasks, its limit", "finish or release one first"
+        )
     queue = ws.config["queue"]
     for task_id in tx.read.ready(queue["strategy"], queue["ageing"], tx.now):
         task = tx.read.task(task_id)
@@ -253,8 +260,20 @@ def _known_agent(ws: Workspace, read: ReadModel, name: str) -> Agent | None:
     return known(ws, read).get(name)
 
 
-def done(ws: Workspace, task_ids: Sequence[str], *, token: str | None, force_reason: str | None, note: str | None) -> JsonObject:
-    """Complete tasks whose required gates pass; return the tasks, their verdicts and what they unblocked.
+class Finished:
+    """Completed tasks, and those that may start because of it."""
+
+    __slots__ = ("tasks", "unblocked")
+
+    def __init__(self, tasks: list[Task], unblocked: list[JsonObject]) -> None:
+        self.tasks = tasks
+        self.unblocked = unblocked
+
+
+def done(
+    ws: Workspace, task_ids: Sequence[str], *, token: str | None, force_reason: str | None, note: str | None
+) -> Finished:
+    """Complete tasks whose required gates pass.
 
     Raises:
         GatesFailedError: a required gate did not pass; none of the tasks is completed.
@@ -264,19 +283,30 @@ def done(ws: Workspace, task_ids: Sequence[str], *, token: str | None, force_rea
     if force_reason is not None and ws.agent is not None:
         raise AtmsError("agents cannot pass over quality gates", "fix what the gates find; a person may use --force")
     verdicts = {} if force_reason is not None else _judge_all(ws, task_ids, token)
-    evidence: JsonObject = {"by": ws.actor, **({"forced": force_reason} if force_reason is not None else {}), **({"note": note} if note else {})}
+    evidence: JsonObject = {
+        "by": ws.actor,
+        **({"forced": force_reason} if force_reason is not None else {}),
+        **({"note": note} if note else {}),
+    }
 
     def decide(task: Task, tx: Transaction) -> list[Fact]:
         tasks.guard(task, worker(ws, None), token, tx.now)
         verdict = verdicts.get(task["id"])
-        return tasks.complete(task, {**evidence, **({"validation": verdict} if verdict else {})}, tx.now)  # type: ignore[dict-item]
+        return tasks.complete(task, {**evidence, **({"validation": verdict} if verdict else {})}, tx.now)
 
     before = ws.store.reading()
-    ready_before = {waiting["id"] for task_id in task_ids for waiting in before.waiting_on(before.resolve(task_id)) if not waiting["blockers"]}
+    ready_before = {
+        waiting["id"]
+        for task_id in task_ids
+        for waiting in before.waiting_on(before.resolve(task_id))
+        if not waiting["blockers"]
+    }
     finished = _on_each(ws, task_ids, decide)
     read = ws.store.reading()
-    unblocked = [w for task in finished for w in read.waiting_on(task["id"]) if not w["blockers"] and w["id"] not in ready_before]
-    return {"tasks": finished, "unblocked": unblocked, "validation": verdicts}  # type: ignore[dict-item]
+    unblocked = [
+        w for task in finished for w in read.waiting_on(task["id"]) if not w["blockers"] and w["id"] not in ready_before
+    ]
+    return Finished(finished, unblocked)
 
 
 def _judge_all(ws: Workspace, task_ids: Sequence[str], token: str | None) -> JsonObject:
@@ -316,5 +346,7 @@ def log_file(ws: Workspace, task_id: str, attempt: int | None) -> str:
     attempts = [each for each in read.attempts(task["id"]) if attempt is None or each["number"] == attempt]
     if not attempts:
         which = f"attempt {attempt} at" if attempt else "attempt at"
-        raise NothingToDoError(f"no {which} `{task['id']}` has been made", "see what it waits for: atms queue explain " + task["id"])
+        raise NothingToDoError(
+            f"no {which} `{task['id']}` has been made", "see what it waits for: atms queue explain " + task["id"]
+        )
     return ws.run_files.path(attempts[-1]["run"], "output.log")

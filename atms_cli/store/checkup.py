@@ -1,4 +1,4 @@
-"""Examining journal and index: is every line whole, and does the index say what the journal says?"""
+"""Examining journal and index: every line must be whole, and the index must say what the journal says."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ SEAL_LENGTH = len(_MARK) + 8 + len(_CLOSE)
 def encode(event: Event, *, more: bool) -> bytes:
     """Return the line of an event; `more` says that the batch goes on."""
     record = {**event, "more": True} if more else event
-    body = encode_json(record)[:-1].encode()  # type: ignore[arg-type]
+    body = encode_json(record)[:-1].encode()
     return b"%b%b%08x%b" % (body, _MARK, crc32(body), _CLOSE)
 
 

@@ -47,7 +47,9 @@ def create(root: str) -> bool:
         with open(join(directory, ".gitignore"), "w", encoding="utf-8") as file:
             file.write("*\n")
     except OSError as error:
-        raise AtmsError(f"cannot make a workspace in {root}: {error.strerror}", "check that the directory is there and writable") from error
+        raise AtmsError(
+            f"cannot make a workspace in {root}: {error.strerror}", "check that the directory is there and writable"
+        ) from error
     return is_new
 
 

@@ -6,7 +6,7 @@ from os.path import join
 
 from atms_cli.domain.moment import to_iso
 from atms_cli.store import codec, hlc, sql
-from atms_cli.store.index import Index, sqlite
+from atms_cli.store.index import DatabaseError, Index
 from atms_cli.store.journal import SEGMENT_BYTES, Journal
 from atms_cli.store.lock import Lock
 from atms_cli.store.paths import INDEX, LOCK
@@ -48,7 +48,7 @@ class EventStore:
     def _is_current(self) -> bool:
         try:
             return self.index.is_current()
-        except sqlite.DatabaseError:
+        except DatabaseError:
             return False
 
     def writing(self, actor: str) -> Transaction:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     Position = tuple[int, int, str]
 
+DatabaseError = sqlite.DatabaseError
 #: The write-ahead log is folded into the file beyond this size; without that it would only grow.
 _WAL_BYTES = 256 * 1024
 _BUSY_TIMEOUT_S = 5.0
@@ -48,7 +49,7 @@ class Index:
             )
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA wal_autocheckpoint = 0")
-        except sqlite.DatabaseError as error:
+        except DatabaseError as error:
             return self._replace_damaged(error)
         return connection
 
@@ -94,7 +95,7 @@ class Index:
             behind = self.lag()
             if behind:
                 self._read_on(behind)
-        except sqlite.DatabaseError as error:
+        except DatabaseError as error:
             self.connection.close()
             self.connection = self._replace_damaged(error)
             self.catch_up()
@@ -142,8 +143,9 @@ class Index:
         start = position[1]
         for segment in self._journal.segments(replica, position[0]):
             end = start
-            for event, offset, end in self._journal.read(replica, segment, start):
+            for event, offset, behind in self._journal.read(replica, segment, start):
                 projector.apply(event, replica, segment, offset)
+                end = behind
             self.connection.execute(
                 sql.PUT_POSITION, (replica, segment, end, self._journal.seal_at(replica, segment, end))
             )

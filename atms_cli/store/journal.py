@@ -137,9 +137,7 @@ class Journal:
 
     def cut_torn_tail(self, replica: str, segment: int, start: int) -> int:
         """Cut off what a crash left behind the last whole batch, reading from `start`; return the bytes cut."""
-        end = start
-        for _event, _offset, end in self.read(replica, segment, start):
-            pass
+        end = max((end for _, _, end in self.read(replica, segment, start)), default=start)
         torn = self.size(replica, segment) - end
         if torn > 0:
             os.truncate(self.path(replica, segment), end)

@@ -25,7 +25,7 @@ def _public() -> tuple[Callable[[Json], str], Callable[[str], Any]]:
 
 
 def _accelerated() -> tuple[Callable[[Json], str], Callable[[str], Any]]:
-    from _json import encode_basestring, make_encoder, make_scanner  # type: ignore[import-not-found]
+    from _json import encode_basestring, make_encoder, make_scanner
 
     class Settings:
         strict = True
@@ -34,8 +34,8 @@ def _accelerated() -> tuple[Callable[[Json], str], Callable[[str], Any]]:
         parse_int = int
         parse_constant = float
 
-    scan = make_scanner(Settings)
-    chunks = make_encoder({}, _not_serialisable, encode_basestring, None, ":", ",", False, False, False)  # noqa: FBT003
+    scan = make_scanner(Settings)  # type: ignore[arg-type]
+    chunks = make_encoder({}, _not_serialisable, encode_basestring, None, ":", ",", False, False, False)
 
     def encode(value: Json) -> str:
         return "".join(chunks(value, 0))

@@ -106,13 +106,13 @@ class Projector:
         if agent is None:
             self._run(sql.DROP_AGENT, (event["key"],))
         else:
-            self._run(sql.PUT_AGENT, (event["key"], encode(agent)))  # type: ignore[arg-type]
+            self._run(sql.PUT_AGENT, (event["key"], encode(agent)))
 
     def _apply_to_feature(self, event: Event) -> None:
         row = self._run(sql.FEATURE, (event["key"],)).fetchone()
         state = features.evolve(None if row is None else decode(row[0]), event)
         if state is not None:
-            self._run(sql.PUT_FEATURE, (event["key"], encode(state)))  # type: ignore[arg-type]
+            self._run(sql.PUT_FEATURE, (event["key"], encode(state)))
 
     def flush(self) -> None:
         """Write every touched task, then let go those whose last open dependency is met."""
@@ -138,7 +138,7 @@ class Projector:
         self._run(
             sql.PUT_TASK,
             (
-                key, encode(task), task["title"], task["status"], bucket(task, blockers), level(task["priority"]), task["category"],  # type: ignore[arg-type]
+                key, encode(task), task["title"], task["status"], bucket(task, blockers), level(task["priority"]), task["category"],
                 task["feature_id"], task["assigned_agent"], task["parent_id"], born, last, task["queued_at"], task["updated_at"],
                 task["not_before"], task["deadline"], None if lease is None else lease["expires_at"], task["status"] in tasks.CLOSED,
                 tasks.is_met(task), blockers,

@@ -58,7 +58,7 @@ class Settings:
 
     def _compile(self, fingerprint: list[int]) -> Config:
         config = parse(self._text(), self.path)
-        record: JsonObject = {"fingerprint": list(fingerprint), "config": config}  # type: ignore[dict-item]
+        record: JsonObject = {"fingerprint": list(fingerprint), "config": config}
         try:
             write_atomically(self._compiled, encode(record).encode())
         except OSError:

@@ -41,38 +41,46 @@ class Queue(_Section):
 
     strategy: Literal["priority", "fifo", "lifo"] = "priority"
     ageing: Duration = Field(
-        _DEFAULT["queue"]["ageing"], description="Waiting this long is worth one level of priority."
+        default=_DEFAULT["queue"]["ageing"], description="Waiting this long is worth one level of priority."
     )
 
 
 class Execution(_Section):
     """How `atms run` executes attempts."""
 
-    jobs: int = Field(_DEFAULT["execution"]["jobs"], ge=1, le=1000, description="Attempts at once, over all agents.")
+    jobs: int = Field(
+        default=_DEFAULT["execution"]["jobs"], ge=1, le=1000, description="Attempts at once, over all agents."
+    )
     max_attempts: int = Field(
-        _DEFAULT["execution"]["max_attempts"], ge=1, description="Attempts before a task has failed."
+        default=_DEFAULT["execution"]["max_attempts"], ge=1, description="Attempts before a task has failed."
     )
     retry_delay: Duration = Field(
-        _DEFAULT["execution"]["retry_delay"], description="Wait before the second attempt; doubles each time."
+        default=_DEFAULT["execution"]["retry_delay"], description="Wait before the second attempt; doubles each time."
     )
     retry_delay_max: Duration = Field(
-        _DEFAULT["execution"]["retry_delay_max"], description="The longest wait between attempts."
+        default=_DEFAULT["execution"]["retry_delay_max"], description="The longest wait between attempts."
     )
-    timeout: Duration = Field(_DEFAULT["execution"]["timeout"], description="An attempt that takes longer is stopped.")
-    silence: Duration | None = Field(None, description="An attempt without output for so long is stopped.")
-    grace: Duration = Field(_DEFAULT["execution"]["grace"], description="Between interrupt, terminate and kill.")
+    timeout: Duration = Field(
+        default=_DEFAULT["execution"]["timeout"], description="An attempt that takes longer is stopped."
+    )
+    silence: Duration | None = Field(default=None, description="An attempt without output for so long is stopped.")
+    grace: Duration = Field(
+        default=_DEFAULT["execution"]["grace"], description="Between interrupt, terminate and kill."
+    )
 
 
 class Claims(_Section):
     """How agents that claim for themselves hold tasks."""
 
-    lease: Duration = Field(_DEFAULT["claims"]["lease"], description="A claim ends after so long without a heartbeat.")
+    lease: Duration = Field(
+        default=_DEFAULT["claims"]["lease"], description="A claim ends after so long without a heartbeat."
+    )
 
 
 class Features(_Section):
     """The roadmap file."""
 
-    file: str | None = Field(None, description="FEATURES.json, else TASKS.json, when not set.")
+    file: str | None = Field(default=None, description="FEATURES.json, else TASKS.json, when not set.")
 
 
 class GateDefinition(_Section):

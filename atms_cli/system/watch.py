@@ -22,7 +22,9 @@ _DRAIN = 65_536
 class Changes:
     """Notices changes in the `flat` directories and below the `deep` ones; its `fileno` is readable after one."""
 
-    def __init__(self, deep: Sequence[str], *, flat: Sequence[str] = (), matters: Callable[[str], bool] | None = None) -> None:
+    def __init__(
+        self, deep: Sequence[str], *, flat: Sequence[str] = (), matters: Callable[[str], bool] | None = None
+    ) -> None:
         self._directories = [(directory, True) for directory in deep] + [(directory, False) for directory in flat]
         self._matters = matters
         self._reader, self._writer = os.pipe()
@@ -54,7 +56,9 @@ class Changes:
     def _notice(self, event: FileSystemEvent) -> None:
         if event.event_type not in _CHANGES:
             return
-        if self._matters is None or any(self._matters(os.fsdecode(path)) for path in (event.src_path, event.dest_path) if path):
+        if self._matters is None or any(
+            self._matters(os.fsdecode(path)) for path in (event.src_path, event.dest_path) if path
+        ):
             with suppress(BlockingIOError, OSError):
                 os.write(self._writer, b"!")
 
@@ -73,7 +77,9 @@ class Changes:
         self.clear()
         return bool(ready)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._observer is not None:
             self._observer.stop()
             self._observer.join()

@@ -1,0 +1,84 @@
+"""The loop's reports in words."""
+
+from __future__ import annotations
+
+from atms_cli.cli.render import plural
+from atms_cli.domain.moment import describe_duration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from atms_cli.cli.call import Call
+    from atms_cli.domain.records import JsonObject
+
+#: Mark and style of each report.
+_MARKS = {
+    "started": ("▶", "cyan"),
+    "resumed": ("▶", "cyan"),
+    "planned": ("+", "green"),
+    "validating": ("◑", "cyan"),
+    "completed": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "retried": ("↻", "yellow"),
+    "cancelled": ("–", "dim"),
+    "feature": ("→", "magenta"),
+    "warning": ("!", "yellow"),
+    "stopping": ("■", "yellow"),
+}
+#: Reports that a live view shows as a state and not as a line.
+_TRANSIENT = ("started", "resumed", "validating")
+
+
+def is_transient(report: JsonObject) -> bool:
+    """Return whether a report is a state that passes, rather than a result."""
+    return report["type"] in _TRANSIENT or (report["type"] == "gate" and report["status"] == "passed")
+
+
+def line(call: Call, report: JsonObject) -> str:
+    """Return a report in words, empty for one that needs none."""
+    kind = str(report["type"])
+    if kind == "summary":
+        return summary(call, report)
+    if kind == "run_started":
+        return call.style(
+            f"atms run: {plural(int(str(report['jobs'])), 'job')} in {report['workspace']}; Ctrl-C finishes what runs",
+            "dim",
+        )
+    if kind == "gate":
+        return _gate(call, report)
+    mark, style = _MARKS[kind]
+    return f"{call.style(mark, style)} {_words(call, kind, report)}"
+
+
+def _gate(call: Call, report: JsonObject) -> str:
+    passed = report["status"] == "passed"
+    mark, style = ("✓", "green") if passed else ("✗", "red")
+    reason = "" if passed else f": {report['reason']}"
+    return f"  {call.style(mark, style)} {report['task']}  gate {report['gate']} {report['status']}{reason}"
+
+
+def _words(call: Call, kind: str, report: JsonObject) -> str:
+    if kind in ("warning", "stopping"):
+        return str(report["text"])
+    if kind == "feature":
+        return f"{report['feature']}  {report['from']} → {report['to']}"
+    subject = f"{call.style(str(report['task']), 'bold')}  {report['title']}"
+    seconds = report.get("seconds")
+    took = f" in {describe_duration(seconds)}" if isinstance(seconds, int | float) else ""
+    who = f" ({report['agent']})" if report.get("agent") and kind in _TRANSIENT else ""
+    why = f": {report['reason']}" if report.get("reason") else ""
+    return f"{subject}  {call.style(f'{kind}{took}{who}', 'dim')}{why}"
+
+
+def summary(call: Call, report: JsonObject) -> str:
+    """Return the closing words: what became of the work and what to do next."""
+    parts = [f"{report['completed']} completed"]
+    parts += [f"{report[name]} {name}" for name in ("failed", "blocked", "cancelled", "unassigned") if report[name]]
+    style = "red" if report["failed"] else "yellow" if report["blocked"] or report["unassigned"] else "green"
+    lines = [call.style("done: " + ", ".join(parts), style)]
+    if report["paused"]:
+        lines.append("the queue is paused; go on with: atms queue resume")
+    reasons = report["reasons"]
+    lines += [f"  nobody can run {reason}" for reason in (reasons if isinstance(reasons, list) else [])]
+    if report["failed"]:
+        lines.append("see why: atms task list --status failed, atms task logs ID; try again: atms task retry ID")
+    return "\n".join(lines)

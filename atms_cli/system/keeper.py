@@ -1,0 +1,309 @@
+"""The keeper: starts and watches the commands of one loop, and outlives it until the last of them has ended.
+
+`python -m atms_cli.system.keeper LOCKFILE` reads requests from its standard input and writes messages to its standard
+output, one JSON object a line; keeper_client.py is the other end.
+
+    {"op": "start", "launch": {...}, "record": DIRECTORY}
+    {"op": "adopt", "id", "pid", "start_time", "record": DIRECTORY, "timeout_s", "grace_s"}
+    {"op": "kill", "id", "reason"}
+
+    {"event": "ready"}    {"event": "started", "id", "pid", "start_time"}
+    {"event": "refused", "id", "error"}    {"event": "ended", ...outcome}
+
+It holds the lock for as long as it may still read requests. So whoever gets the lock next knows that every start ever
+ordered from this keeper has either left its trace in a record or never will: not even a half-made child is missing,
+for it holds a copy of the lock's descriptor until its command begins. What has begun carries its marker.
+
+A record is a directory for one start, ever. `process.json` is created before the start, empty and exclusively, and
+filled in after it; `status.json` appears, whole, at the end. They outlive any process, but not a loss of power.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import sys
+import time
+from dataclasses import dataclass, replace
+
+from atms_cli.errors import ConflictError
+from atms_cli.system.process import GRACE_S, Launch, Outcome, Processes, Started, is_alive, start_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any
+
+#: How long a keeper that lives has to record the end of a tree that is gone.
+RECORD_WAIT_S = 2.0
+#: How often we look whether it has.
+RECORD_LOOK_S = 0.005
+
+_REQUESTS = 0
+_MESSAGES = 1
+_LOG = 2
+
+
+# Records
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known on disk of one start: `process` lacks if nothing began, or its keeper died at that very moment."""
+
+    is_claimed: bool = False
+    process: Started | None = None
+    keeper_pid: int = 0
+    keeper_start_time: int = 0
+    outcome: Outcome | None = None
+
+    def is_kept(self) -> bool:
+        """Tell whether the keeper that will write the outcome is alive."""
+        return is_alive(self.keeper_pid, self.keeper_start_time)
+
+
+def describe(directory: str) -> Record:
+    """Read a record, however much of it there is."""
+    content = _content(f"{directory}/process.json")
+    plain = _parsed(content)
+    ended = _parsed(_content(f"{directory}/status.json"))
+    return Record(
+        is_claimed=content is not None,
+        process=Started(plain["id"], plain["pid"], plain["start_time"]) if plain else None,
+        keeper_pid=plain["keeper_pid"] if plain else 0,
+        keeper_start_time=plain["keeper_start_time"] if plain else 0,
+        outcome=Outcome.from_json(ended) if ended else None,
+    )
+
+
+def _content(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _parsed(content: bytes | None) -> dict[str, Any] | None:
+    try:
+        plain = json.loads(content or b"null")
+    except ValueError:  # its writer was killed in the middle
+        return None
+    return plain if isinstance(plain, dict) else None
+
+
+def _write_outcome(directory: str, outcome: Outcome) -> None:
+    aside = f"{directory}/status.json.new"
+    file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        os.write(file, json.dumps(outcome.to_json()).encode())
+    finally:
+        os.close(file)
+    os.rename(aside, f"{directory}/status.json")
+
+
+# The process
+
+
+@dataclass(slots=True)
+class _Awaited:
+    """An adopted tree that has ended; its outcome should come from the keeper that started it."""
+
+    outcome: Outcome
+    directory: str
+    give_up_at: float
+
+    def settled(self) -> Outcome | None:
+        """Give the outcome once it is known or nobody is left who could tell."""
+        # Asked first: a keeper that dies after this has either written its record by the time we read, or never will.
+        may_come = time.monotonic() < self.give_up_at and describe(self.directory).is_kept()
+        recorded = describe(self.directory).outcome
+        if recorded is None:
+            return None if may_come else self.outcome
+        if self.outcome.status == "vanished":
+            return recorded
+        return replace(recorded, status=self.outcome.status, error=self.outcome.error)
+
+
+class _Keeper:
+    """The loop over requests, processes and messages."""
+
+    def __init__(self, lock: int) -> None:
+        self._lock = lock
+        self._processes = Processes()
+        #: Where the end of each of our own children is recorded.
+        self._own: dict[str, str] = {}
+        #: Where others record the end of each adopted one.
+        self._adopted: dict[str, str] = {}
+        self._awaited: list[_Awaited] = []
+        self._unread = b""
+        self._unsent = b""
+        self._is_read = True
+        self._is_heard = True
+        self._is_told_to_end = False
+        self._identity = {"keeper_pid": os.getpid(), "keeper_start_time": start_time(os.getpid())}
+        self._poll = select.poll()
+        self._poll.register(_REQUESTS, select.POLLIN)
+        self._poll.register(self._processes.fileno(), select.POLLIN)
+        signal.signal(signal.SIGTERM, self._on_terminate)
+        os.set_blocking(_MESSAGES, False)
+
+    def run(self) -> None:
+        """Serve until nobody can ask for more and nothing of ours is left running."""
+        self._say({"event": "ready"})
+        while self._is_needed():
+            self._send()
+            ready = dict(self._poll.poll(self._patience_ms()))
+            if self._is_told_to_end:
+                self._kill_own()
+            if _REQUESTS in ready:
+                self._read()
+            for outcome in self._processes.poll(0):
+                self._take(outcome)
+            self._look_for_records()
+        self._send()
+
+    def _on_terminate(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_told_to_end = True
+
+    def _is_needed(self) -> bool:
+        if self._is_read and not self._is_told_to_end:
+            return True
+        # Adopted trees have their own keeper, or the next loop will adopt them; but a kill once begun is carried out.
+        return bool(self._own) or not self._adopted.keys().isdisjoint(self._processes.ending)
+
+    def _patience_ms(self) -> int | None:
+        due_s = min(self._processes.due_in_s(), RECORD_LOOK_S if self._awaited else float("inf"))
+        return None if due_s == float("inf") else int(due_s * 1000) + 1
+
+    def _kill_own(self) -> None:
+        for run_id in self._own:
+            self._processes.kill(run_id, "the keeper was told to end")
+
+    def _read(self) -> None:
+        chunk = os.read(_REQUESTS, 1 << 16)
+        *lines, self._unread = (self._unread + chunk).split(b"\n")
+        for line in lines:
+            self._obey(line)
+        if not chunk:
+            self._is_read = False
+            self._poll.unregister(_REQUESTS)
+            os.close(self._lock)
+
+    def _obey(self, line: bytes) -> None:
+        try:
+            request = json.loads(line)
+            run_id = request["launch"]["id"] if request["op"] == "start" else request["id"]
+        except (ValueError, KeyError, TypeError) as error:
+            _log(f"not a request: {line[:200]!r}: {error}")
+            return
+        try:
+            self._carry_out(run_id, request)
+        except Exception as error:  # noqa: BLE001 - one bad request must not cost the statuses of all that runs
+            self._say({"event": "refused", "id": run_id, "error": f"{type(error).__name__}: {error}"})
+
+    def _carry_out(self, run_id: str, request: dict[str, Any]) -> None:
+        match request["op"]:
+            case "start":
+                self._start(Launch.from_json(request["launch"]), request["record"])
+            case "adopt":
+                self._adopt(Started(run_id, request["pid"], request["start_time"]), request)
+            case "kill":
+                self._processes.kill(run_id, request["reason"])
+            case unknown:
+                raise ValueError(f"no such operation: {unknown}")
+
+    def _start(self, launch: Launch, directory: str) -> None:
+        if self._is_told_to_end:
+            raise ConflictError("the keeper was told to end")
+        if launch.id in self._own or launch.id in self._adopted:
+            raise ConflictError(f"`{launch.id}` is running already")
+        # Exclusive: whatever goes wrong elsewhere, no record is ever started from twice.
+        record = os.open(f"{directory}/process.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            started = self._processes.start(launch)
+            self._own[launch.id] = directory
+            if isinstance(started, Outcome):
+                self._take(started)
+                return
+            self._say({"event": "started", **started.to_json()})
+            _try(os.write, record, _line(started.to_json() | self._identity))
+        finally:
+            os.close(record)
+
+    def _adopt(self, started: Started, request: dict[str, Any]) -> None:
+        self._processes.adopt(started, request.get("timeout_s"), request.get("grace_s", GRACE_S))
+        self._adopted[started.id] = request["record"]
+
+    def _take(self, outcome: Outcome) -> None:
+        adopted = self._adopted.pop(outcome.id, None)
+        if adopted is not None:
+            self._awaited.append(_Awaited(outcome, adopted, time.monotonic() + RECORD_WAIT_S))
+            return
+        _try(_write_outcome, self._own.pop(outcome.id), outcome)
+        self._say({"event": "ended", **outcome.to_json()})
+
+    def _look_for_records(self) -> None:
+        still = []
+        for awaited in self._awaited:
+            outcome = awaited.settled()
+            if outcome:
+                self._say({"event": "ended", **outcome.to_json()})
+            else:
+                still.append(awaited)
+        self._awaited = still
+
+    def _say(self, message: dict[str, Any]) -> None:
+        if self._is_heard:
+            self._unsent += _line(message)
+
+    def _send(self) -> None:
+        """Send what the pipe takes; a loop that does not listen must not keep us from our deadlines."""
+        if not self._unsent:
+            return
+        try:
+            self._unsent = self._unsent[os.write(_MESSAGES, self._unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._is_heard, self._unsent = False, b""
+        if self._unsent:
+            self._poll.register(_MESSAGES, select.POLLOUT)
+        else:
+            with contextlib.suppress(KeyError):
+                self._poll.unregister(_MESSAGES)
+
+
+def _line(message: dict[str, Any]) -> bytes:
+    return json.dumps(message).encode() + b"\n"
+
+
+def _try(write: Callable[..., object], *arguments: object) -> None:
+    # A full disk must not end the keeper: what it cannot record it can still tell.
+    try:
+        write(*arguments)
+    except OSError as error:
+        _log(f"cannot record: {error}")
+
+
+def _log(text: str) -> None:
+    with contextlib.suppress(OSError):
+        os.write(_LOG, f"keeper {os.getpid()}: {text}\n".encode())
+
+
+def main(lockfile: str) -> None:
+    """Wait for the lock, then serve."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    lock = os.open(lockfile, os.O_RDWR | os.O_CREAT, 0o644)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    _Keeper(lock).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,200 @@
+"""The loop's end of a keeper: start one, order starts, adoptions and kills, and hear what came of them.
+
+Coming back after a crash: get a keeper and wait until it is ready. From then on no older one starts anything, so
+`describe(record)` is final about what had begun, and `marked(ids)` finds what began but was not written down.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import time
+from dataclasses import dataclass
+
+import atms_cli
+from atms_cli.errors import UnavailableError
+from atms_cli.system.keeper import Record, describe
+from atms_cli.system.process import DEFAULT_SIGNALS, GRACE_S, Launch, Outcome, Started, seal_descriptors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+__all__ = ["Keeper", "KeeperGone", "Message", "Ready", "Record", "Refused", "describe"]
+
+# Without site-packages and the environment's Python settings the keeper starts in half the time and always alike. The
+# package is looked for last, lest something that lies next to it hides a module of the standard library.
+_KEEPER = "import sys; sys.path.append(sys.argv[1]); from atms_cli.system.keeper import main; main(sys.argv[2])"
+_ISOLATED = ("-I", "-S") if sys.platform == "linux" else ("-P",)  # elsewhere it needs psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """No older keeper will start anything any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request made no sense, such as a second start of the same record; nothing was begun for it."""
+
+    id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperGone:
+    """The keeper has ended: as it should after `finish`, by accident otherwise. Requests on their way are lost."""
+
+
+Message = Ready | Started | Refused | Outcome | KeeperGone
+
+
+class Keeper:
+    """A keeper process, and the pipes to and from it."""
+
+    def __init__(self, pid: int, requests: int, messages: int) -> None:
+        self.pid = pid
+        self._requests: int | None = requests
+        self._messages: int | None = messages
+        self._unread = b""
+        self._is_reaped = False
+        os.set_blocking(messages, False)
+
+    @classmethod
+    def start(cls, lockfile: str, log: str) -> Self:
+        """Start a keeper in a session of its own; its complaints go to the log file."""
+        seal_descriptors()
+        their_requests, requests = os.pipe()
+        messages, their_messages = os.pipe()
+        log_file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            pid = _spawn(lockfile, (their_requests, their_messages, log_file))
+        finally:
+            for descriptor in (their_requests, their_messages, log_file):
+                os.close(descriptor)
+        return cls(pid, requests, messages)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def fileno(self) -> int:
+        """Give a descriptor that is readable when `receive` has something to give; -1 once the keeper is gone."""
+        return -1 if self._messages is None else self._messages
+
+    def wait_ready(self, timeout_s: float) -> None:
+        """Wait until this keeper is the only one that may start anything; to be called once, before any request."""
+        until = time.monotonic() + timeout_s
+        messages: list[Message] = []
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        while not messages and (left_s := until - time.monotonic()) > 0:
+            poll.poll(left_s * 1000)
+            messages = self.receive()
+        if Ready() not in messages:
+            self.abandon()
+            raise UnavailableError(
+                "the keeper of the commands did not get ready",
+                "another `atms run` may be busy here; otherwise the keeper's log tells more",
+            )
+
+    def run(self, launch: Launch, record: str) -> None:
+        """Order a command; `record` is a directory that exists and that no other start has used or will use."""
+        self.send({"op": "start", "launch": launch.to_json(), "record": record})
+
+    def adopt(self, started: Started, record: str, timeout_s: float | None = None, grace_s: float = GRACE_S) -> None:
+        """Order a watch over what an older keeper started; `timeout_s` is what is left of its time."""
+        limits = {"timeout_s": timeout_s, "grace_s": grace_s}
+        self.send({"op": "adopt", **started.to_json(), "record": record, **limits})
+
+    def kill(self, run_id: str, reason: str) -> None:
+        """Order the end of a whole tree; of one that has ended already, nothing comes."""
+        self.send({"op": "kill", "id": run_id, "reason": reason})
+
+    def send(self, request: dict[str, Any]) -> None:
+        """Send one request; a keeper that has died loses it like one it had not read yet, and `receive` tells."""
+        if self._requests is None:
+            return
+        unsent = memoryview(json.dumps(request).encode() + b"\n")
+        with contextlib.suppress(BrokenPipeError):
+            while unsent:
+                unsent = unsent[os.write(self._requests, unsent) :]
+
+    def receive(self) -> list[Message]:
+        """Give what the keeper has said since, without waiting."""
+        messages: list[Message] = []
+        while self._messages is not None:
+            try:
+                chunk = os.read(self._messages, 1 << 16)
+            except BlockingIOError:
+                break
+            *lines, self._unread = (self._unread + chunk).split(b"\n")
+            messages += map(_message, lines)
+            if not chunk:
+                messages.append(KeeperGone())
+                self._reap(0)
+                self.close()
+        return messages
+
+    def finish(self) -> None:
+        """Let the keeper end after its last command; it can be heard until then, and lets go of the lock at once."""
+        if self._requests is not None:
+            os.close(self._requests)
+            self._requests = None
+
+    def close(self) -> None:
+        """Leave the keeper alone: it ends after its last command, unheard."""
+        self.finish()
+        if self._messages is not None:
+            os.close(self._messages)
+            self._messages = None
+        self._reap(os.WNOHANG)
+
+    def abandon(self) -> None:
+        """Tell the keeper to end all it has started, at once, and leave it alone."""
+        self._reap(os.WNOHANG)
+        if not self._is_reaped:
+            os.kill(self.pid, signal.SIGTERM)
+        self.close()
+
+    def _reap(self, option: int) -> None:
+        if self._is_reaped:
+            return
+        try:
+            self._is_reaped = os.waitpid(self.pid, option)[0] == self.pid
+        except ChildProcessError:  # somebody else in this process has waited for it
+            self._is_reaped = True
+
+
+def _spawn(lockfile: str, descriptors: tuple[int, int, int]) -> int:
+    where = os.path.dirname(os.path.dirname(atms_cli.__file__))
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, *_ISOLATED, "-c", _KEEPER, where, lockfile],
+        os.environ,
+        file_actions=[(os.POSIX_SPAWN_DUP2, theirs, number) for number, theirs in enumerate(descriptors)],
+        setsid=True,
+        setsigmask=(),
+        setsigdef=DEFAULT_SIGNALS,
+    )
+
+
+def _message(line: bytes) -> Message:
+    plain = json.loads(line)
+    match plain.pop("event"):
+        case "ready":
+            return Ready()
+        case "started":
+            return Started(**plain)
+        case "refused":
+            return Refused(**plain)
+        case "ended":
+            return Outcome.from_json(plain)
+        case unknown:
+            raise ValueError(f"the keeper says `{unknown}`")

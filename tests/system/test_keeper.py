@@ -1,0 +1,513 @@
+"""Real keepers and real commands; each keeper and each tree must be gone at the end of its test."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from atms_cli.errors import UnavailableError
+from atms_cli.system.keeper_client import Keeper, KeeperGone, Ready, Refused, describe
+from atms_cli.system.process import Launch, Outcome, Started, is_alive, kill_marked, marked, shell, start_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from atms_cli.system.keeper_client import Message
+
+pytestmark = pytest.mark.timeout(60)
+
+REPOSITORY = str(Path(__file__).parents[2])
+
+
+def until(is_true: Callable[[], object], timeout_s: float = 20) -> None:
+    give_up_at = time.monotonic() + timeout_s
+    while not is_true():
+        assert time.monotonic() < give_up_at, "it did not come true"
+        time.sleep(0.002)
+
+
+class Loop:
+    """What a loop does with keepers, in a directory of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.ids: list[str] = []
+        self.keepers: list[Keeper] = []
+        self.gate = directory / "gate"
+        os.mkfifo(self.gate)
+        self.descriptors: list[int] = []
+
+    def keeper(self) -> Keeper:
+        keeper = self.unready_keeper()
+        keeper.wait_ready(20)
+        return keeper
+
+    def unready_keeper(self) -> Keeper:
+        keeper = Keeper.start(str(self.directory / "lock"), str(self.directory / "log"))
+        self.keepers.append(keeper)
+        return keeper
+
+    def launch(self, command: str, timeout_s: float | None = None) -> tuple[Launch, str]:
+        run_id = f"run-{secrets.token_hex(8)}"
+        self.ids.append(run_id)
+        record = self.directory / run_id
+        record.mkdir()
+        env = {"PATH": os.environ["PATH"], "GATE": str(self.gate), "PIDS": str(self.directory / "pids")}
+        output = str(record / "output")
+        launch = Launch(run_id, shell(command), str(self.directory), env, output, timeout_s=timeout_s, grace_s=0.2)
+        return launch, str(record)
+
+    def waiting(self, code: int) -> tuple[Launch, str]:
+        return self.launch(f"read line < $GATE; exit {code}")
+
+    def open_gate(self) -> None:
+        """Let all commands go on that wait, now or later."""
+        self.descriptors.append(os.open(self.gate, os.O_RDWR))
+        os.write(self.descriptors[-1], b"\n" * 100)
+
+    def hear(self, keeper: Keeper, count: int) -> list[Message]:
+        messages = self.hear_some(keeper, count)
+        assert len(messages) == count
+        return messages
+
+    def hear_some(self, keeper: Keeper, at_least: int) -> list[Message]:
+        messages: list[Message] = []
+        give_up_at = time.monotonic() + 30
+        while len(messages) < at_least:
+            assert time.monotonic() < give_up_at, messages
+            select.select([keeper], [], [], 1)
+            messages += keeper.receive()
+        return messages
+
+    def start(self, keeper: Keeper, launch: Launch, record: str) -> Started:
+        keeper.run(launch, record)
+        (started,) = self.hear(keeper, 1)
+        assert isinstance(started, Started)
+        return started
+
+    def end(self, keeper: Keeper) -> Outcome:
+        (outcome,) = self.hear(keeper, 1)
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+    def die(self, keeper: Keeper) -> None:
+        """Break the pipes, as the death of the loop does."""
+        keeper.close()
+
+    def pids(self, count: int) -> list[int]:
+        path = self.directory / "pids"
+        until(lambda: path.exists() and path.read_text().count("\n") >= count)
+        return [int(line) for line in path.read_text().split()]
+
+
+def is_gone(pid: int) -> bool:
+    born = start_time(pid)
+    return born is None or not is_alive(pid, born)
+
+
+@pytest.fixture
+def loop(tmp_path: Path) -> Iterator[Loop]:
+    loop = Loop(tmp_path)
+    yield loop
+    for keeper in loop.keepers:
+        keeper.abandon()
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, 0):
+            pass
+    for descriptor in loop.descriptors:
+        os.close(descriptor)
+    left = [run_id for run_id, pids in marked(loop.ids).items() if pids]
+    for run_id in left:
+        kill_marked(run_id, 0)
+    assert left == []
+
+
+# One keeper
+
+
+def test_a_command_is_started_and_its_end_reported_and_recorded(loop: Loop) -> None:
+    keeper = loop.keeper()
+    launch, record = loop.waiting(3)
+    started = loop.start(keeper, launch, record)
+    running = describe(record)
+    assert (running.is_claimed, running.process, running.outcome) == (True, started, None)
+    assert running.keeper_pid == keeper.pid
+    assert running.is_kept()
+    assert is_alive(started.pid, started.start_time)
+    loop.open_gate()
+    outcome = loop.end(keeper)
+    assert (outcome.id, outcome.status, outcome.exit_code) == (launch.id, "exited", 3)
+    assert describe(record).outcome == outcome
+
+
+def test_an_untouched_record_says_so(tmp_path: Path) -> None:
+    record = describe(str(tmp_path))
+    assert (record.is_claimed, record.process, record.outcome, record.is_kept()) == (False, None, None, False)
+
+
+@pytest.mark.parametrize("content", ["", '{"id": "x', "[]"])
+def test_a_record_cut_short_is_a_claim_without_a_process(tmp_path: Path, content: str) -> None:
+    (tmp_path / "process.json").write_text(content)
+    (tmp_path / "status.json").write_text(content)
+    record = describe(str(tmp_path))
+    assert (record.is_claimed, record.process, record.outcome) == (True, None, None)
+
+
+def test_what_cannot_be_started_is_reported_and_recorded(loop: Loop) -> None:
+    keeper = loop.keeper()
+    launch, record = loop.launch("")
+    keeper.run(Launch(launch.id, ("no-such-program",), launch.cwd, launch.env, launch.output), record)
+    assert loop.end(keeper) == Outcome(launch.id, "unstartable", error="no such program: no-such-program")
+    assert describe(record).outcome is not None
+
+
+def test_a_deadline_is_kept(loop: Loop) -> None:
+    keeper = loop.keeper()
+    launch, record = loop.launch("trap '' INT TERM; sleep 600 & echo $! >> $PIDS; wait", timeout_s=0.5)
+    loop.start(keeper, launch, record)
+    outcome = loop.end(keeper)
+    assert (outcome.status, outcome.signal) == ("timed_out", signal.SIGKILL)
+    assert all(map(is_gone, loop.pids(1)))
+
+
+def test_a_command_is_killed_on_request(loop: Loop) -> None:
+    keeper = loop.keeper()
+    launch, record = loop.waiting(0)
+    loop.start(keeper, launch, record)
+    keeper.kill("nobody", "nothing comes of this")
+    keeper.kill(launch.id, "enough")
+    outcome = loop.end(keeper)
+    assert (outcome.status, outcome.error) == ("killed", "enough")
+
+
+def test_fifty_commands_at_once(loop: Loop) -> None:
+    keeper = loop.keeper()
+    launches = [loop.waiting(number) for number in range(50)]
+    for launch, record in launches:
+        keeper.run(launch, record)
+    assert all(isinstance(message, Started) for message in loop.hear(keeper, 50))
+    loop.open_gate()
+    ended = [message for message in loop.hear(keeper, 50) if isinstance(message, Outcome)]
+    codes = {outcome.id: outcome.exit_code for outcome in ended}
+    assert codes == {launch.id: number for number, (launch, _) in enumerate(launches)}
+
+
+def test_interrupts_and_hang_ups_are_not_for_the_keeper(loop: Loop) -> None:
+    keeper = loop.keeper()
+    for number in (signal.SIGINT, signal.SIGHUP):
+        os.kill(keeper.pid, number)
+    launch, record = loop.launch("kill -HUP $$")
+    loop.start(keeper, launch, record)
+    assert loop.end(keeper).signal == signal.SIGHUP
+
+
+def test_a_terminated_keeper_ends_and_records_all_it_has_started(loop: Loop) -> None:
+    keeper = loop.keeper()
+    launch, record = loop.launch("trap '' INT TERM; setsid sleep 600 & echo $! >> $PIDS; sleep 600")
+    started = loop.start(keeper, launch, record)
+    tree = [started.pid, *loop.pids(1)]
+    os.kill(keeper.pid, signal.SIGTERM)
+    outcome, gone = loop.hear(keeper, 2)
+    assert isinstance(outcome, Outcome)
+    assert (outcome.status, outcome.error) == ("killed", "the keeper was told to end")
+    assert gone == KeeperGone()
+    assert describe(record).outcome == outcome
+    assert all(map(is_gone, tree))
+
+
+def test_bad_requests_cost_nothing_but_themselves(loop: Loop) -> None:
+    keeper = loop.keeper()
+    for request in ({}, {"op": "start"}, {"op": "start", "launch": 7}):
+        keeper.send(request)
+    keeper.send({"op": "dance", "id": "x"})
+    keeper.send({"op": "start", "launch": {"id": "y"}, "record": "/"})
+    launch, _ = loop.launch("")
+    keeper.run(launch, "/no/such/record")
+    refused = loop.hear(keeper, 3)
+    assert [message.id for message in refused if isinstance(message, Refused)] == ["x", "y", launch.id]
+    launch, record = loop.launch("exit 4")
+    loop.start(keeper, launch, record)
+    assert loop.end(keeper).exit_code == 4
+    assert (loop.directory / "log").read_text().count("not a request") == 3
+
+
+def test_a_loop_that_does_not_listen_holds_nothing_up(loop: Loop) -> None:
+    keeper = loop.keeper()
+    record = ""
+    for _ in range(600):  # several times what a pipe holds
+        launch, record = loop.launch("")
+        keeper.run(Launch(launch.id, ("no-such-program",), launch.cwd, launch.env, launch.output), record)
+    until(lambda: describe(record).outcome)
+    assert len(loop.hear(keeper, 600)) == 600
+
+
+def test_messages_may_come_in_pieces() -> None:
+    messages, theirs = os.pipe()
+    with Keeper(os.getpid(), os.open("/dev/null", os.O_WRONLY), messages) as keeper:
+        os.write(theirs, b'{"event": "ready"}\n{"event": "refu')
+        assert keeper.receive() == [Ready()]
+        assert keeper.receive() == []
+        os.write(theirs, b'sed", "id": "x", "error": "y"}\n')
+        assert keeper.receive() == [Refused("x", "y")]
+        os.close(theirs)
+        assert keeper.receive() == [KeeperGone()]
+        assert keeper.receive() == []
+        assert keeper.fileno() == -1
+        keeper.kill("x", "it is gone")
+
+
+# No command twice at once
+
+
+def test_a_run_is_not_started_twice(loop: Loop) -> None:
+    keeper = loop.keeper()
+    launch, record = loop.waiting(0)
+    _, other = loop.launch("")
+    loop.start(keeper, launch, record)
+    keeper.run(launch, record)
+    keeper.run(launch, other)
+    assert all(isinstance(message, Refused) for message in loop.hear(keeper, 2))
+    assert not describe(other).is_claimed
+    loop.open_gate()
+    assert loop.end(keeper).exit_code == 0
+    keeper.run(launch, record)
+    assert isinstance(loop.hear(keeper, 1)[0], Refused)
+
+
+def test_a_record_of_an_older_keeper_is_not_started_again(loop: Loop) -> None:
+    launch, record = loop.waiting(0)
+    first = loop.keeper()
+    loop.start(first, launch, record)
+    first.finish()
+    second = loop.keeper()
+    second.run(launch, record)
+    assert isinstance(loop.hear(second, 1)[0], Refused)
+    loop.open_gate()
+    assert loop.end(first).exit_code == 0
+
+
+def test_a_new_keeper_waits_until_the_old_one_can_start_nothing_more(loop: Loop) -> None:
+    first = loop.keeper()
+    launch, record = loop.waiting(6)
+    started = loop.start(first, launch, record)
+    second = loop.unready_keeper()
+    assert select.select([second], [], [], 0.3)[0] == []
+    late, late_record = loop.waiting(7)
+    first.run(late, late_record)
+    first.finish()
+    second.wait_ready(20)
+    assert describe(late_record).process is not None
+    assert is_alive(started.pid, started.start_time)
+    loop.open_gate()
+    ended = [message for message in loop.hear(first, 4) if isinstance(message, Outcome)]
+    assert {outcome.exit_code for outcome in ended} <= {6, 7}
+
+
+def test_the_commands_do_not_hold_the_lock(loop: Loop) -> None:
+    first = loop.keeper()
+    launch, record = loop.waiting(0)
+    loop.start(first, launch, record)
+    os.kill(first.pid, signal.SIGKILL)
+    assert loop.hear(first, 1) == [KeeperGone()]
+    loop.keeper()
+    assert describe(record).process is not None
+    assert kill_marked(launch.id, 0) == []
+
+
+def test_a_keeper_that_does_not_get_ready_is_given_up(loop: Loop) -> None:
+    first = loop.keeper()
+    second = loop.unready_keeper()
+    with pytest.raises(UnavailableError):
+        second.wait_ready(0.2)
+    until(lambda: is_gone(second.pid))
+    launch, record = loop.launch("exit 2")
+    loop.start(first, launch, record)
+    assert loop.end(first).exit_code == 2
+
+
+def test_a_keeper_that_cannot_work_is_told_of(loop: Loop) -> None:
+    keeper = Keeper.start("/no/such/lock", str(loop.directory / "log"))
+    with pytest.raises(UnavailableError):
+        keeper.wait_ready(20)
+    assert "/no/such/lock" in (loop.directory / "log").read_text()
+
+
+# Death of the loop
+
+
+CLIENT = """
+import json, os, select, signal, sys
+from atms_cli.system.keeper_client import Keeper, Started
+from atms_cli.system.process import Launch
+orders = json.load(sys.stdin)
+keeper = Keeper.start(orders["lock"], orders["log"])
+keeper.wait_ready(20)
+for launch, record in orders["launches"]:
+    keeper.run(Launch.from_json(launch), record)
+started = 0
+while started < len(orders["launches"]):
+    select.select([keeper], [], [])
+    started += len(keeper.receive())
+print(keeper.pid, flush=True)
+signal.pause()
+"""
+
+
+def test_statuses_are_recorded_after_the_loop_was_killed(loop: Loop) -> None:
+    launches = [loop.waiting(number) for number in range(3)]
+    plain = [(launch.to_json(), record) for launch, record in launches]
+    orders = {"lock": str(loop.directory / "lock"), "log": str(loop.directory / "log"), "launches": plain}
+    (loop.directory / "orders").write_text(json.dumps(orders))
+    source = os.open(loop.directory / "orders", os.O_RDONLY)
+    answer, theirs = os.pipe()
+    client = os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-c", CLIENT],
+        {**os.environ, "PYTHONPATH": REPOSITORY},
+        file_actions=[(os.POSIX_SPAWN_DUP2, source, 0), (os.POSIX_SPAWN_DUP2, theirs, 1)],
+    )
+    for descriptor in (source, theirs):
+        os.close(descriptor)
+    with open(answer) as reader:
+        keeper_pid = int(reader.readline())
+    keeper_born = start_time(keeper_pid) or 0
+
+    os.kill(client, signal.SIGKILL)
+    os.waitpid(client, 0)
+    assert is_alive(keeper_pid, keeper_born)
+    loop.open_gate()
+    until(lambda: not is_alive(keeper_pid, keeper_born))
+    for number, (_, record) in enumerate(launches):
+        outcome = describe(record).outcome
+        assert outcome is not None
+        assert outcome.exit_code == number
+
+
+def test_a_loop_that_died_leaves_a_keeper_that_ends_with_the_last_command(loop: Loop) -> None:
+    keeper = loop.keeper()
+    launch, record = loop.waiting(9)
+    loop.start(keeper, launch, record)
+    loop.die(keeper)
+    assert not is_gone(keeper.pid)
+    loop.open_gate()
+    until(lambda: is_gone(keeper.pid))
+    outcome = describe(record).outcome
+    assert outcome is not None
+    assert outcome.exit_code == 9
+
+
+# Adoption
+
+
+def test_adoption_reports_what_the_old_keeper_recorded(loop: Loop) -> None:
+    launch, record = loop.waiting(7)
+    first = loop.keeper()
+    started = loop.start(first, launch, record)
+    loop.die(first)
+    second = loop.keeper()
+    second.adopt(started, record)
+    loop.open_gate()
+    outcome = loop.end(second)
+    assert (outcome.id, outcome.status, outcome.exit_code) == (launch.id, "exited", 7)
+
+
+def test_adoption_of_what_has_ended_meanwhile_reports_it_too(loop: Loop) -> None:
+    launch, record = loop.waiting(7)
+    first = loop.keeper()
+    started = loop.start(first, launch, record)
+    loop.die(first)
+    loop.open_gate()
+    until(lambda: is_gone(first.pid))
+    second = loop.keeper()
+    second.adopt(started, record)
+    assert loop.end(second).exit_code == 7
+
+
+def test_without_its_keeper_an_adopted_command_vanishes_and_so_does_what_it_left(loop: Loop) -> None:
+    launch, record = loop.launch("setsid sleep 600 & echo $! >> $PIDS; read line < $GATE; exit 7")
+    first = loop.keeper()
+    started = loop.start(first, launch, record)
+    left = loop.pids(1)
+    os.kill(first.pid, signal.SIGKILL)
+    assert loop.hear(first, 1) == [KeeperGone()]
+    second = loop.keeper()
+    second.adopt(started, record, grace_s=0.2)
+    assert is_alive(started.pid, started.start_time)
+    loop.open_gate()
+    outcome = loop.end(second)
+    assert (outcome.status, outcome.exit_code) == ("vanished", None)
+    assert all(map(is_gone, left))
+
+
+@pytest.mark.parametrize("is_orphaned", [True, False])
+def test_an_adopted_command_can_be_killed(loop: Loop, is_orphaned: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    launch, record = loop.waiting(0)
+    first = loop.keeper()
+    started = loop.start(first, launch, record)
+    if is_orphaned:
+        os.kill(first.pid, signal.SIGKILL)
+    loop.die(first)
+    second = loop.keeper()
+    second.adopt(started, record, grace_s=5)
+    second.kill(launch.id, "enough")
+    outcome = loop.end(second)
+    assert (outcome.status, outcome.error) == ("killed", "enough")
+    assert outcome.signal == (None if is_orphaned else signal.SIGINT)
+    assert is_gone(started.pid)
+
+
+def test_an_adopted_command_has_a_deadline(loop: Loop) -> None:
+    launch, record = loop.waiting(0)
+    first = loop.keeper()
+    started = loop.start(first, launch, record)
+    loop.die(first)
+    second = loop.keeper()
+    second.adopt(started, record, timeout_s=0.05)
+    assert loop.end(second).status == "timed_out"
+
+
+def test_a_keeper_does_not_outlive_its_loop_for_the_adopted(loop: Loop) -> None:
+    launch, record = loop.waiting(0)
+    first = loop.keeper()
+    started = loop.start(first, launch, record)
+    loop.die(first)
+    second = loop.keeper()
+    second.adopt(started, record)
+    loop.die(second)
+    until(lambda: is_gone(second.pid))
+    assert is_alive(started.pid, started.start_time)
+    loop.open_gate()
+    until(lambda: describe(record).outcome)
+
+
+def test_whenever_a_keeper_is_killed_nothing_runs_twice(loop: Loop) -> None:
+    launches = [loop.launch("echo $ATMS_RUN_ID >> ran; exit 5") for _ in range(60)]
+    first = loop.keeper()
+    for launch, record in launches:
+        first.run(launch, record)
+    loop.hear_some(first, 20)
+    os.kill(first.pid, signal.SIGKILL)
+
+    second = loop.keeper()
+    found = marked([launch.id for launch, _ in launches])
+    fresh = [(launch, record) for launch, record in launches if not describe(record).is_claimed]
+    assert not any(found[launch.id] for launch, _ in fresh)
+    for launch, record in fresh:
+        second.run(launch, record)
+    ended = [message for message in loop.hear(second, 2 * len(fresh)) if isinstance(message, Outcome)]
+    assert {outcome.exit_code for outcome in ended} <= {5}
+    until(lambda: not any(marked(loop.ids).values()))
+    ran = (loop.directory / "ran").read_text().split()
+    assert len(ran) == len(set(ran))
+    known = {launch.id for launch, record in launches if describe(record).outcome or describe(record).process}
+    assert len(launches) - 1 <= len(known)
