@@ -55,22 +55,6 @@ def _utc_now() -> str:
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
 
 
-def skeleton(project: str, now: str) -> JsonObject:
-    """Return what the original puts into a new project's file; `now` is a UTC time in ISO 8601 with milliseconds."""
-    return {
-        "project": project,
-        "features": [],
-        "agents": {},
-        "metadata": {"version": "1.0.0", "created": now, "updated": now, "total_features": 0, "approval_history": []},
-        "workflow_config": {
-            "require_approval": True,
-            "auto_reject_timeout_hours": 168,
-            "allowed_statuses": ["suggested", "approved", "rejected", "implemented"],
-            "required_fields": ["title", "description", "business_value", "category"],
-        },
-    }
-
-
 class JsonFeatureFile:
     """The roadmap's file, whose every byte that a change is not about stays as it is."""
 

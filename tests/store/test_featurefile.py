@@ -21,7 +21,8 @@ import pytest
 
 from atms_cli.errors import AtmsError, ConflictError, DamagedError, NotFoundError, UnavailableError
 from atms_cli.store import featurefile
-from atms_cli.store.featurefile import ATTEMPTS, JsonFeatureFile, skeleton
+from atms_cli.domain.feature import skeleton
+from atms_cli.store.featurefile import ATTEMPTS, JsonFeatureFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
