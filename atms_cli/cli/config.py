@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.errors import NotFoundError
+from atms_cli.errors import NotFoundError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ def _words(value: object) -> str:
 
 def set_(call: Call, key: o.Key, value: o.Setting) -> None:
     """Change one setting in atms.yaml; comments stay."""
-    from ruamel.yaml import YAML
-
-    parsed = YAML(typ="safe").load(value)
+    parsed = _parsed(value)
 
     def change(document: dict[str, object]) -> None:
         *above, last = key.split(".")
@@ -46,6 +44,16 @@ def set_(call: Call, key: o.Key, value: o.Setting) -> None:
     call.workspace.reload_config()
     call.say(f"{key} set in {call.workspace.settings.path}")
     get(call, key)
+
+
+def _parsed(value: str) -> object:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe").load(value)
+    except YAMLError as error:
+        raise UsageError(f"`{value}` is not a YAML value", "put text with special characters in quotes") from error
 
 
 def unset(call: Call, key: o.Key) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from atms_cli.cli import options as o
 
 _EXAMPLE = "FEATURES.example.json"
-_TEST_WORDS = '''import unittest
+_TEST_WORDS = """import unittest
 
 from textkit.words import count
 
@@ -25,7 +25,7 @@ from textkit.words import count
 class CountTest(unittest.TestCase):
     def test_a_dash_is_no_word(self) -> None:
         self.assertEqual(count("one - two,  three"), 3)
-'''
+"""
 _SETTINGS = """\
 # The demonstration's settings.
 execution:
@@ -96,7 +96,9 @@ def _build(root: str) -> None:
         with open(join(root, name), "w", encoding="utf-8") as file:
             file.write(content)
     shutil.copyfile(_example(), join(root, "FEATURES.json"))
-    shutil.copytree(join(dirname(__file__), "demo_project"), join(root, ".demo"), ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        join(dirname(__file__), "demo_project"), join(root, ".demo"), ignore=shutil.ignore_patterns("__pycache__")
+    )
     _git(root, ["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "A project with a bug"])
 
 
@@ -134,7 +136,9 @@ def _tour(call: Call, root: str) -> int:
     os.environ["ATMS_WORKSPACE"] = root
     code = 0
     for words, explanation in _steps():
-        call.out(f"\n{call.style('#', 'dim')} {call.style(explanation, 'dim')}\n{call.style('$ atms ' + words, 'bold')}")
+        call.out(
+            f"\n{call.style('#', 'dim')} {call.style(explanation, 'dim')}\n{call.style('$ atms ' + words, 'bold')}"
+        )
         sys.stdout.flush()
         code = max(code, _run(call, words, root))
     return code
@@ -165,4 +169,6 @@ def _farewell(call: Call, keep: str | None) -> None:
         call.say(f"\nlook around: cd {keep} && git log --oneline && atms task list && atms log")
     else:
         call.say("\nnothing was left behind; to look around in it: atms demo --keep DIR")
-    call.say('in your own project: atms init, then: atms task add "Say hello" --command "echo hello" && atms run --drain')
+    call.say(
+        'in your own project: atms init, then: atms task add "Say hello" --command "echo hello" && atms run --drain'
+    )

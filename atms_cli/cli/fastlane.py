@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 def match(arguments: Sequence[str]) -> tuple[str, Values] | None:
     """Return the handler's name and its values, or None where Typer has to look."""
-    command = COMMANDS.get(" ".join(arguments[:2]))
-    rest = arguments[2:]
+    if not arguments or " " in arguments[0]:
+        return None
+    command, rest = COMMANDS.get(" ".join(arguments[:2])), arguments[2:]
     if command is None:
-        command = COMMANDS.get(arguments[0] if arguments else "")
-        rest = arguments[1:]
+        command, rest = COMMANDS.get(arguments[0]), arguments[1:]
     if command is None:
         return None
     target, positionals, options = command

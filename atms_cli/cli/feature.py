@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from atms_cli.cli.call import many
-from atms_cli.cli.render import cut, plural, status_cell, table
+from atms_cli.cli.render import cut, one_line, plural, prose, status_cell, table
 from atms_cli.errors import EXIT_REFUSED
 from atms_cli.services import features as service
 
@@ -70,10 +70,10 @@ def _one(call: Call, feature: JsonObject) -> None:
 
 def _card(call: Call, feature: JsonObject) -> str:
     lines = [
-        f"{call.style(str(feature.get('id')), 'bold')}  {feature.get('title')}",
+        f"{call.style(str(feature.get('id')), 'bold')}  {one_line(str(feature.get('title')))}",
         f"{feature.get('status')}, {feature.get('category')}",
     ]
-    lines += [f"\n{feature[name]}" for name in ("description", "business_value") if feature.get(name)]
+    lines += [f"\n{prose(str(feature[name]))}" for name in ("description", "business_value") if feature.get(name)]
     tasks = feature["atms_tasks"]
     for task in tasks if isinstance(tasks, list) else []:
         if isinstance(task, dict):
@@ -131,7 +131,7 @@ def _member(record: JsonObject, name: str) -> JsonObject:
 
 def _planned(call: Call, each: JsonObject) -> str:
     feature, tasks = _member(each, "feature"), each["tasks"]
-    lines = [f"{call.style(str(feature.get('id')), 'bold')}  {feature.get('title')}"]
+    lines = [f"{call.style(str(feature.get('id')), 'bold')}  {one_line(str(feature.get('title')))}"]
     for number, task in enumerate(tasks if isinstance(tasks, list) else [], start=1):
         if isinstance(task, dict):
             after = task["after"] if isinstance(task["after"], list) else []
@@ -157,7 +157,10 @@ def _records(value: object) -> list[JsonObject]:
 
 
 def _synced(call: Call, created: Sequence[JsonObject], written: Sequence[JsonObject]) -> str:
-    lines = [f"{call.style('+', 'green')} {call.style(str(task['id']), 'bold')}  {task['title']}" for task in created]
+    lines = [
+        f"{call.style('+', 'green')} {call.style(str(task['id']), 'bold')}  {one_line(str(task['title']))}"
+        for task in created
+    ]
     lines += [_written(call, each) for each in written]
     if created:
         lines.append(f"{plural(len(created), 'task')} queued; work on them with: atms run --drain")
@@ -180,8 +183,8 @@ def _differences(call: Call, new: Sequence[JsonObject], write: Sequence[JsonObje
     lines: list[str] = []
     for each in new:
         tasks = each["tasks"] if isinstance(each["tasks"], list) else []
-        lines.append(
-            f"{call.style('+', 'green')} {call.style(str(each['feature']), 'bold')}  {each['title']}: {plural(len(tasks), 'task')}"
-        )
+        title = one_line(str(each["title"]))
+        feature = call.style(str(each["feature"]), "bold")
+        lines.append(f"{call.style('+', 'green')} {feature}  {title}: {plural(len(tasks), 'task')}")
     lines += [_written(call, each) for each in write]
     return "\n".join(lines) or "in step"

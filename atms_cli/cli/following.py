@@ -31,6 +31,16 @@ def wait_until(call: Call, is_true: Callable[[], bool], timeout_s: float | None)
     return True
 
 
+def whole(path: str) -> str:
+    """Return what a file holds, with replacement characters for what is not text."""
+    from atms_cli.errors import NotFoundError
+
+    if not exists(path):
+        raise NotFoundError(f"there is no output yet in {path}")
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
 def print_log(call: Call, path: str, goes_on: Callable[[], bool] | None) -> None:
     """Print a file, and what is added to it as long as `goes_on`."""
     from atms_cli.errors import NotFoundError

@@ -46,7 +46,7 @@ Category = Annotated[
 Complexity = Annotated[
     str | None, Option("--complexity", metavar="C", help="One of: " + ", ".join(tasks.COMPLEXITIES) + ".")
 ]
-Effort = Annotated[int | None, Option("--effort", metavar="MIN", help="Estimated minutes of work.")]
+Effort = Annotated[int | None, Option("--effort", min=0, metavar="MIN", help="Estimated minutes of work.")]
 Value = Annotated[str | None, Option("--value", metavar="TEXT", help="Why it is worth doing." + _TEXT)]
 After = Annotated[list[str] | None, Option("--after", metavar="ID", help="Wait for this task; repeatable.")]
 Parent = Annotated[str | None, Option("--parent", metavar="ID", help="The task that this one is part of.")]
@@ -76,7 +76,7 @@ NotBefore = Annotated[str | None, Option("--not-before", metavar="WHEN", help="D
 Timeout = Annotated[
     str | None, Option("--timeout", metavar="DURATION", help="Stop an attempt that takes longer, like 90s, 15m, 2h.")
 ]
-Retries = Annotated[int | None, Option("--retries", metavar="N", help="Attempts after the first one.")]
+Retries = Annotated[int | None, Option("--retries", min=0, metavar="N", help="Attempts after the first one.")]
 Draft = Annotated[bool, Option("--draft", help="Keep it out of the queue for now.")]
 Statuses = Annotated[
     list[str] | None, Option("--status", metavar="S", help="One of: " + ", ".join(tasks.STATUSES) + "; repeatable.")
@@ -96,8 +96,10 @@ Overdue = Annotated[bool, Option("--overdue", help="Past their deadline.")]
 Search = Annotated[str | None, Option("--search", metavar="TEXT", help="With this text in title or description.")]
 Sort = Annotated[str | None, Option("--sort", metavar="FIELD", help="One of: " + ", ".join(SORTS) + ".")]
 Reverse = Annotated[bool, Option("--reverse", help="The other way round.")]
-Limit = Annotated[int | None, Option("--limit", metavar="N", help="At most so many; a table shows 50 unless told.")]
-Offset = Annotated[int | None, Option("--offset", metavar="N", help="Skip so many first.")]
+Limit = Annotated[
+    int | None, Option("--limit", min=0, metavar="N", help="At most so many; a table shows 50 unless told.")
+]
+Offset = Annotated[int | None, Option("--offset", min=0, metavar="N", help="Skip so many first.")]
 Format = Annotated[str | None, Option("--format", metavar="F", help="One of: table, json, jsonl, ids, csv.")]
 On = Annotated[list[str], Option("--on", metavar="ID", help="The task to wait for; repeatable.")]
 RemoveLink = Annotated[bool, Option("--remove", help="No longer wait for it.")]
@@ -112,7 +114,9 @@ LeaseTime = Annotated[
     str | None, Option("--lease", metavar="DURATION", help="How long the claim lasts without a heartbeat.")
 ]
 Follow = Annotated[bool, Option("-f", "--follow", help="Go on as more comes in.")]
-AttemptNumber = Annotated[int | None, Option("--attempt", metavar="N", help="This attempt; the last one if not given.")]
+AttemptNumber = Annotated[
+    int | None, Option("--attempt", min=0, metavar="N", help="This attempt; the last one if not given.")
+]
 WaitTimeout = Annotated[
     str | None, Option("--timeout", metavar="DURATION", help="Give up after so long (exit code 75).")
 ]
@@ -133,7 +137,7 @@ AgentCapabilities = Annotated[
     list[str] | None, Option("--cap", metavar="CAPABILITY", help="What it can do; repeatable.")
 ]
 Languages = Annotated[list[str] | None, Option("--language", metavar="L", help="A language it knows; repeatable.")]
-MaxConcurrent = Annotated[int | None, Option("--max", metavar="N", help="Tasks at once.")]
+MaxConcurrent = Annotated[int | None, Option("--max", min=0, metavar="N", help="Tasks at once.")]
 
 # Features
 FeatureId = Annotated[str, Argument(metavar="ID", help="A feature, by its id or the beginning of it.")]
@@ -177,7 +181,7 @@ GateTimeout = Annotated[
 # Running
 Drain = Annotated[bool, Option("--drain", help="End when nothing is left that can run.")]
 Once = Annotated[bool, Option("--once", help="Start one task at most.")]
-Jobs = Annotated[int | None, Option("-j", "--jobs", metavar="N", help="Attempts at once.")]
+Jobs = Annotated[int | None, Option("-j", "--jobs", min=0, metavar="N", help="Attempts at once.")]
 OnlyAgents = Annotated[list[str] | None, Option("--agent", metavar="NAME", help="Use only this agent; repeatable.")]
 DryRun = Annotated[bool, Option("--dry-run", help="Show what would be started, in order, and touch nothing.")]
 Progress = Annotated[str | None, Option("--progress", metavar="HOW", help="One of: auto, plain, json, none.")]
@@ -194,6 +198,8 @@ EventType = Annotated[
 Since = Annotated[
     str | None, Option("--since", metavar="WHEN", help="Not older: 2026-12-01, or 2h for the last two hours.")
 ]
-LogLimit = Annotated[int | None, Option("-n", "--limit", metavar="N", help="The newest so many; 20 if not given.")]
+LogLimit = Annotated[
+    int | None, Option("-n", "--limit", min=0, metavar="N", help="The newest so many; 20 if not given.")
+]
 Key = Annotated[str, Argument(metavar="KEY", help="A setting, like queue.ageing.")]
 Setting = Annotated[str, Argument(metavar="VALUE", help="Its value, as in YAML.")]

@@ -51,9 +51,22 @@ def width(text: str) -> int:
     return sum(0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1 for character in text)
 
 
+def one_line(text: str) -> str:
+    """Return a text in one line; what would command the terminal is shown as a replacement character."""
+    line = " ".join(text.split())
+    return line if line.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in line)
+
+
+def prose(text: str) -> str:
+    """Return a text with its lines as they are, shown as safely as `one_line`."""
+    return "\n".join(
+        "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in line) for line in text.splitlines()
+    )
+
+
 def cut(text: str, columns: int) -> str:
     """Return a text that fits, with an ellipsis where it was cut; one line only."""
-    line = " ".join(text.split())
+    line = one_line(text)
     if width(line) <= columns:
         return line
     kept = ""
@@ -108,7 +121,7 @@ def task_table(call: Call, tasks: Sequence[Task]) -> str:
 def task_line(call: Call, task: Task) -> str:
     """Return a task in one line."""
     mark, style = STATUS_MARKS[task["status"]]
-    return f"{call.style(mark, style) if style else mark} {call.style(task['id'], 'bold')}  {task['title']}"
+    return f"{call.style(mark, style) if style else mark} {call.style(task['id'], 'bold')}  {one_line(task['title'])}"
 
 
 def pairs(call: Call, values: Sequence[tuple[str, str]]) -> str:
@@ -122,13 +135,13 @@ def task_card(call: Call, task: Mapping[str, object], now: str) -> str:
     """Return everything about a task for a person."""
     attempts = task["attempt_list"] if isinstance(task["attempt_list"], list) else []
     parts = [
-        f"{call.style(str(task['id']), 'bold')}  {task['title']}",
-        pairs(call, _facts(task, now)),
-        str(task["description"]),
-        _section(call, "Prompt", [str(task["prompt"])] if task["prompt"] else []),
+        f"{call.style(str(task['id']), 'bold')}  {one_line(str(task['title']))}",
+        pairs(call, [(name, one_line(value)) for name, value in _facts(task, now)]),
+        prose(str(task["description"])),
+        _section(call, "Prompt", prose(str(task["prompt"])).splitlines() if task["prompt"] else []),
         _section(call, "Waits for", [_linked(call, each) for each in _list(task["blockers"])]),
         _section(call, "Unblocks", [_linked(call, each) for each in _list(task["dependents"])]),
-        _section(call, "Done when", [f"- {each}" for each in _criteria(task)]),
+        _section(call, "Done when", [f"- {one_line(each)}" for each in _criteria(task)]),
         _section(call, "Attempts", [_attempt(call, attempt) for attempt in attempts]),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -179,7 +192,7 @@ def _section(call: Call, title: str, lines: Sequence[str]) -> str:
 
 def _linked(call: Call, other: JsonObject) -> str:
     mark, style = STATUS_MARKS[str(other["status"])]
-    return f"{call.style(mark, style) if style else mark} {other['id']}  {other['title']}"
+    return f"{call.style(mark, style) if style else mark} {other['id']}  {one_line(str(other['title']))}"
 
 
 def _attempt(call: Call, attempt: Mapping[str, object]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.cli.render import plural
+from atms_cli.cli.render import one_line, plural
 from atms_cli.domain.moment import describe_duration
 
 TYPE_CHECKING = False
@@ -61,7 +61,7 @@ def _words(call: Call, kind: str, report: JsonObject) -> str:
         return str(report["text"])
     if kind == "feature":
         return f"{report['feature']}  {report['from']} → {report['to']}"
-    subject = f"{call.style(str(report['task']), 'bold')}  {report['title']}"
+    subject = f"{call.style(str(report['task']), 'bold')}  {one_line(str(report['title']))}"
     seconds = report.get("seconds")
     took = f" in {describe_duration(seconds)}" if isinstance(seconds, int | float) else ""
     who = f" ({report['agent']})" if report.get("agent") and kind in _TRANSIENT else ""
@@ -79,6 +79,8 @@ def summary(call: Call, report: JsonObject) -> str:
         lines.append("the queue is paused; go on with: atms queue resume")
     reasons = report["reasons"]
     lines += [f"  nobody can run {reason}" for reason in (reasons if isinstance(reasons, list) else [])]
+    if report["interrupted"] and report["left"]:
+        lines.append(f"{plural(int(str(report['left'])), 'task')} left; go on with: atms run --drain")
     if report["failed"]:
         lines.append("see why: atms task list --status failed, atms task logs ID; try again: atms task retry ID")
     return "\n".join(lines)

@@ -199,7 +199,8 @@ def _changed(call: Call, tasks: Sequence[Task], verb: str) -> None:
     def text() -> str:
         from atms_cli.cli.render import task_line
 
-        return "\n".join(f"{task_line(call, task)}  {call.style(verb, 'dim')}" for task in tasks)
+        said = f"  {call.style(verb, 'dim')}" if verb else ""
+        return "\n".join(task_line(call, task) + said for task in tasks)
 
     call.answer(tasks[0] if len(tasks) == 1 else tasks, [task["id"] for task in tasks], text)
 
@@ -243,11 +244,12 @@ def done(
 
 
 def _finished(call: Call, tasks: Sequence[Task], unblocked: Sequence[JsonObject]) -> str:
-    from atms_cli.cli.render import task_line
+    from atms_cli.cli.render import one_line, task_line
 
     lines = [task_line(call, task) for task in tasks]
     lines += [
-        f"{call.style('→', 'cyan')} {call.style(str(each['id']), 'bold')}  {each['title']}  {call.style('can start now', 'dim')}"
+        f"{call.style('→', 'cyan')} {call.style(str(each['id']), 'bold')}  "
+        f"{one_line(str(each['title']))}  {call.style('can start now', 'dim')}"
         for each in unblocked
     ]
     return "\n".join(lines)
@@ -301,9 +303,12 @@ def heartbeat(call: Call, task_id: o.TaskId, token: o.Token = None, lease: o.Lea
 
 def logs(call: Call, task_id: o.TaskId, follow: o.Follow = False, attempt: o.AttemptNumber = None) -> None:
     """Print the output of an attempt."""
-    from atms_cli.cli.following import print_log
+    from atms_cli.cli.following import print_log, whole
 
     path = service.log_file(call.workspace, task_id, attempt)
+    if call.json and not follow:
+        call.document({"log": path, "text": whole(path)})
+        return
     print_log(call, path, (lambda: service.is_running(call.workspace, task_id)) if follow else None)
 
 

@@ -66,7 +66,6 @@ class Loop:
         self._stage = 0
         self._done_stage = 0
         self._signal = 0
-        self._fixed_jobs = plan.jobs is not None
 
     def run(self) -> int:
         """Work until done; return the exit code.
@@ -158,7 +157,7 @@ class Loop:
         force = attempts.workforce(self._ws, read, self._desk.jobs, self._plan.only)
         if attempts.upcoming(self._ws, read, force, {}, 1, now):
             return True
-        due = read.next_moment()
+        due = read.next_due()
         return due is not None and seconds_between(now, due) <= self._ws.config["execution"]["retry_delay_max"]
 
     def _escalate(self) -> None:
@@ -194,10 +193,9 @@ class Loop:
             self._look_around()
 
     def _until_next_moment(self) -> float:
-        due = self._ws.store.reading().next_moment()
-        if due is None:
-            return _LONGEST_SLEEP_S
-        return min(_LONGEST_SLEEP_S, max(0.001, seconds_between(to_iso(self._ws.clock.now_ms()), due)))
+        read, now = self._ws.store.reading(), to_iso(self._ws.clock.now_ms())
+        moments = [seconds_between(now, moment) for moment in (read.next_due(), read.next_expiry()) if moment is not None]
+        return max(0.001, min([_LONGEST_SLEEP_S, *moments]))
 
     def _listen(self) -> None:
         for message in self._keeper.receive():
@@ -222,8 +220,8 @@ class Loop:
         before = self._ws.config
         try:
             self._ws.reload_config()
-            if not self._fixed_jobs:
-                self._desk.jobs = self._ws.config["execution"]["jobs"]
+            jobs = self._ws.config["execution"]["jobs"]
+            self._desk.jobs = self._plan.jobs or jobs
         except AtmsError as error:
             # Somebody is in the middle of editing: go on with what was good.
             self._ws.keep_config(before)
@@ -280,6 +278,7 @@ class Loop:
             "blocked": counts.get("waiting", 0) + counts.get("blocked", 0),
             "unassigned": len(stranded),
             "left": sum(counts.get(name, 0) for name in names),
+            "interrupted": self._stage > 0,
             "paused": read.paused() is not None,
             "reasons": [f"{task['id']} ({task['title']}): {why}" for task, why in stranded[:5]],
         }

@@ -103,10 +103,15 @@ class ReadModel:
         """Return the ids of tasks whose lease has ended."""
         return [row[0] for row in self._run(sql.EXPIRED, (now,))]
 
-    def next_moment(self) -> str | None:
-        """Return when the next delayed task becomes ready or the next lease ends."""
-        moments = [self._run(text).fetchone()[0] for text in (sql.NEXT_DUE, sql.NEXT_EXPIRY)]
-        return min((moment for moment in moments if moment is not None), default=None)
+    def next_due(self) -> str | None:
+        """Return when the next delayed task becomes ready."""
+        found: str | None = self._run(sql.NEXT_DUE).fetchone()[0]
+        return found
+
+    def next_expiry(self) -> str | None:
+        """Return when the next lease ends."""
+        found: str | None = self._run(sql.NEXT_EXPIRY).fetchone()[0]
+        return found
 
     def counts(self) -> dict[str, int]:
         """Return the number of tasks in each bucket (store/projector.py)."""

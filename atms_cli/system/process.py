@@ -45,12 +45,17 @@ GIVE_UP_S = 10.0
 LOOK_S = 0.02
 #: How often a process that is not our child is looked at where the system cannot wake us at its end.
 WATCH_S = 0.1
+#: How long a process may be within exec before it is taken for one without an environment, and how often we look.
+BEGINNING_S = 0.2
+BEGINNING_LOOK_S = 0.0005
 #: What a child must not inherit: Python ignores SIGPIPE, a keeper ignores SIGINT and SIGHUP.
 DEFAULT_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 
 _FOREVER = float("inf")
 _STDERR = 2
 _IS_LINUX = sys.platform == "linux"
+#: Places in /proc/<pid>/stat, counted from the state, which is the third field of proc(5).
+_START_TIME, _VSIZE, _ENV_END = 19, 20, 48
 _PR_SET_CHILD_SUBREAPER = 36
 _SPAWN_ERRORS = {
     errno.ENOEXEC: "not executable: {}; a script must begin with a line such as `#!/bin/sh`",
@@ -147,7 +152,7 @@ def look_in_proc(pid: int) -> Seen | None:
     if not fields:
         return None
     parent, group, session = map(int, fields[1:4])
-    return Seen(pid, parent, group, session, _this_boot() + int(fields[19]), fields[0] in b"ZX")
+    return Seen(pid, parent, group, session, _this_boot() + int(fields[_START_TIME]), fields[0] in b"ZX")
 
 
 def look_with_psutil(pid: int) -> Seen | None:
@@ -166,10 +171,22 @@ def look_with_psutil(pid: int) -> Seen | None:
 def runs_in_proc(pid: int) -> tuple[str, ...]:
     """Tell which runs a process belongs to, on Linux."""
     environment = _content(f"/proc/{pid}/environ")
+    give_up_at = time.monotonic() + BEGINNING_S
+    while not environment and _is_beginning(pid) and time.monotonic() < give_up_at:
+        time.sleep(BEGINNING_LOOK_S)
+        environment = _content(f"/proc/{pid}/environ")
     if b"ATMS_" not in environment:
         return ()
-    pairs = dict(item.partition("=")[::2] for item in os.fsdecode(environment).split("\0"))
-    return _runs_of(pairs)
+    pairs = (item.partition("=") for item in os.fsdecode(environment).split("\0"))
+    return _runs_of({name: value for name, _, value in pairs})
+
+
+def _is_beginning(pid: int) -> bool:
+    """Tell whether a process is within exec, where for some microseconds nobody has an environment."""
+    fields = _content(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    # It has memory (none: a kernel thread, or dying) but no end of an environment; other users' are not shown to us.
+    is_blank = len(fields) > _ENV_END and fields[_VSIZE] != b"0" and fields[_ENV_END] == b"0"
+    return is_blank and os.access(f"/proc/{pid}/environ", os.R_OK)
 
 
 def runs_with_psutil(pid: int) -> tuple[str, ...]:
