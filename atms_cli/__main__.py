@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from atms_cli.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, AtmsError
+from atms_cli.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_REFUSED, AtmsError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ _EXIT_PIPE = 141
 
 def main() -> NoReturn:
     """Run the command in sys.argv and end the process."""
+    _open_closed_streams()
     code = _guarded(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -28,6 +29,18 @@ def main() -> NoReturn:
         code = code or 1
     # Finalising the interpreter would cost a tenth of the whole start; nothing of ours waits for it.
     os._exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Put the null device where a standard stream is closed.
+
+    Otherwise a file of ours would get its number, and whatever a child says would be written into that file.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _guarded(arguments: list[str]) -> int:
@@ -42,8 +55,19 @@ def _guarded(arguments: list[str]) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return _EXIT_PIPE
+    except OSError:
+        return _report(arguments) if _is_heard() else EXIT_REFUSED
     except Exception:  # noqa: BLE001  a bug must end in a report, not in a traceback on a person's screen
         return _report(arguments)
+
+
+def _is_heard() -> bool:
+    """Return whether what was said so far can be written; if not, `main` says so."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _tell(error: AtmsError, arguments: list[str]) -> None:

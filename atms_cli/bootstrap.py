@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from atms_cli import ports
     from atms_cli.domain.config import Config
+    from atms_cli.store.eventstore import EventStore
 
 
 class OpenWorkspace:
@@ -28,7 +29,7 @@ class OpenWorkspace:
         self.actor = f"agent:{self.agent}" if self.agent else person(environ)
         self.clock: ports.Clock = SystemClock()
         self.ids: ports.Ids = RandomIds()
-        self._store: ports.Store | None = None
+        self._store: EventStore | None = None
         self._config: Config | None = None
         self._roadmap: str | None = None
         self._roadmap_seen: tuple[int, int, int] | None = None
@@ -36,6 +37,11 @@ class OpenWorkspace:
     @property
     def store(self) -> ports.Store:
         """Return the event store, opened once."""
+        return self.event_store
+
+    @property
+    def event_store(self) -> EventStore:
+        """Return the event store with its journal and index in sight, for backups and sharing."""
         if self._store is None:
             from atms_cli.store.eventstore import in_directory
 
@@ -101,6 +107,20 @@ class OpenWorkspace:
         from atms_cli.store.runfiles import RunDirectories
 
         return RunDirectories(join(self.directory, paths.RUNS))
+
+    @property
+    def repository(self) -> ports.Repository:
+        """Return the git repository that the workspace is in."""
+        from atms_cli.system.git import Git
+
+        return Git(self.root, self.environ)
+
+    @property
+    def replication(self) -> ports.Replication:
+        """Return the journal as other clones see it."""
+        from atms_cli.store.replication import Replication
+
+        return Replication(self.event_store, join(self.directory, paths.JOURNAL), self.clock.now_ms)
 
     def loop_holder(self) -> str | None:
         """Return who runs `atms run` here, or None if nobody does."""

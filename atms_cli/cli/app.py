@@ -168,6 +168,8 @@ def _root_options_last(arguments: list[str]) -> list[str]:
             moved.append(rest.pop(0))
         else:
             break
+    if not rest and moved:
+        return ["status", *moved]
     if not rest or rest[0].startswith("-"):
         return arguments
     return rest + moved if "--" not in rest else rest[: rest.index("--")] + moved + rest[rest.index("--") :]

@@ -96,7 +96,7 @@ class Call:
 
     def style(self, text: str, *names: str) -> str:
         """Return text in a style, where colours are on."""
-        if not names or not self.colored():
+        if not text or not names or not self.colored():
             return text
         codes = ";".join(_STYLES[name] for name in names)
         return f"\033[{codes}m{text}\033[0m"

@@ -10,6 +10,7 @@ from atms_cli.domain import agent as agents
 from atms_cli.domain import gate as gates
 from atms_cli.domain import task as tasks
 from atms_cli.domain.feature import CATEGORIES as FEATURE_CATEGORIES
+from atms_cli.store.importers import FORMS
 from atms_cli.store.listing import SORTS
 
 _TEXT = " `-` reads standard input, `@FILE` a file."
@@ -121,6 +122,11 @@ WaitTimeout = Annotated[
     str | None, Option("--timeout", metavar="DURATION", help="Give up after so long (exit code 75).")
 ]
 
+ImportFile = Annotated[str, Argument(metavar="FILE", help="What to read; `-` for standard input.")]
+Form = Annotated[str | None, Option("--form", metavar="F", help="One of: " + ", ".join(FORMS) + "; recognised if not given.")]
+ImportDryRun = Annotated[bool, Option("--dry-run", help="Show what would be added, and add nothing.")]
+ExportFormat = Annotated[str | None, Option("--format", metavar="F", help="One of: json, jsonl, csv, md; json if not given.")]
+
 # Agents
 AgentName = Annotated[str, Argument(metavar="NAME", help="The agent's name.")]
 Kind = Annotated[str | None, Option("--kind", metavar="KIND", help="One of: " + ", ".join(agents.KINDS) + ".")]
@@ -188,6 +194,8 @@ Progress = Annotated[str | None, Option("--progress", metavar="HOW", help="One o
 Keep = Annotated[str | None, Option("--keep", metavar="DIR", help="Make the demonstration in DIR and leave it there.")]
 
 # The workspace
+BackupFile = Annotated[str, Argument(metavar="FILE", help="The backup, a .tar.gz file.")]
+Remote = Annotated[str | None, Argument(metavar="[REMOTE]", help="A git remote or its URL; origin if not given.")]
 InitForce = Annotated[
     bool, Option("--force", help="Write a new atms.yaml over the present one, which is kept as a backup.")
 ]

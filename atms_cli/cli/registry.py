@@ -8,7 +8,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
         "atms_cli.cli.task",
         (
             "add", "list_", "show", "update", "depend", "start", "done", "fail", "cancel", "reopen", "retry", "claim", "release",
-            "heartbeat", "logs", "wait",
+            "heartbeat", "logs", "wait", "import_", "export",
         ),
     ),
     "queue": ("atms_cli.cli.queue", ("status", "list_", "next_", "explain", "pause", "resume")),
@@ -23,8 +23,12 @@ SINGLE: dict[str, str] = {
     "status": "atms_cli.cli.workspace:status",
     "run": "atms_cli.cli.run:run",
     "demo": "atms_cli.cli.demo:demo",
+    "sync": "atms_cli.cli.sync:sync",
     "log": "atms_cli.cli.history:log",
     "doctor": "atms_cli.cli.workspace:doctor",
+    "backup": "atms_cli.cli.safety:backup",
+    "restore": "atms_cli.cli.safety:restore",
+    "rebuild": "atms_cli.cli.safety:rebuild",
     "version": "atms_cli.cli.version:version",
 }
 

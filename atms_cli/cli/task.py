@@ -322,3 +322,26 @@ def wait(call: Call, task_ids: o.TaskIds, timeout: o.WaitTimeout = None) -> int:
     if not ended:
         return EXIT_UNAVAILABLE
     return 0 if all(task["status"] == "completed" for task in tasks) else EXIT_WORK_FAILED
+
+
+def import_(call: Call, file: o.ImportFile, form: o.Form = None, dry_run: o.ImportDryRun = False) -> None:
+    """Add tasks from a file: of atms, Taskwarrior, beads, TODO/TASKS.json, CSV or a Markdown checklist."""
+    from atms_cli.cli.exchange import added
+    from atms_cli.services import exchange
+    from atms_cli.store import importers
+
+    text = call.text("-" if file == "-" else f"@{file}") or ""
+    report = exchange.take_in(call.workspace, importers.parse(text, form, file), only_show=dry_run)
+    added(call, report)
+
+
+def export(call: Call, status: o.Statuses = None, format: o.ExportFormat = None) -> None:  # noqa: A002  the option's name
+    """Print all tasks with their history, to be read by `task import`, or as a table or checklist."""
+    from atms_cli.cli.exchange import printed
+    from atms_cli.services import exchange
+
+    everything: TaskFilter = {
+        "statuses": many(status), "priorities": (), "categories": (), "tags": (), "features": (), "agents": (), "buckets": (),
+        "due_before": None, "search": "", "sort": "created", "reverse": False, "limit": None, "offset": 0,
+    }  # fmt: skip
+    printed(call, format or "json", exchange.give_out(call.workspace, everything))

@@ -74,9 +74,8 @@ def _advice(call: Call, by_status: Mapping[str, int], queue: Mapping[str, object
     """Say what to do next."""
     advice: list[str] = []
     if queue["stuck"]:
-        advice.append(
-            f"{plural(int(str(queue['stuck'])), 'task')} wait for one that failed or was cancelled: atms task list --blocked"
-        )
+        waiting = plural(int(str(queue["stuck"])), "task") + (" waits" if queue["stuck"] == 1 else " wait")
+        advice.append(f"{waiting} for one that failed or was cancelled: atms task list --blocked")
     if by_status["failed"]:
         advice.append(f"{by_status['failed']} failed: atms task list --status failed, then atms task retry ID")
     if queue["ready"] and not running:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from math import ceil
 
+from atms_cli.domain.task import MAX_TITLE
 from atms_cli.errors import AtmsError, NotFoundError, UsageError
 
 TYPE_CHECKING = False
@@ -134,7 +135,7 @@ def derive(feature: JsonObject) -> list[JsonObject]:
     title, level, effort = text(feature, "title") or text(feature, "id"), priority(feature), effort_minutes(feature)
     main = {
         **_common(feature),
-        "title": f"Implement: {title}",
+        "title": f"Implement: {title}"[:MAX_TITLE],
         "category": category,
         "priority": level,
         "estimated_effort": effort,
@@ -166,7 +167,7 @@ def _common(feature: JsonObject) -> JsonObject:
 def _supporting(feature: JsonObject, verb: str, category: str, level: str, effort: int) -> JsonObject:
     return {
         **_common(feature),
-        "title": f"{verb}: {text(feature, 'title') or text(feature, 'id')}",
+        "title": f"{verb}: {text(feature, 'title') or text(feature, 'id')}"[:MAX_TITLE],
         "category": category,
         "priority": level,
         "estimated_effort": effort,
@@ -203,7 +204,7 @@ def _adopted(feature: JsonObject, task: JsonObject, position: Mapping[str, int])
     fields = _common(feature)
     return {
         **fields,
-        "title": text(task, "title") or f"Implement: {text(feature, 'title')}",
+        "title": (text(task, "title").strip() or f"Implement: {text(feature, 'title')}")[:MAX_TITLE],
         "description": text(task, "description") or fields["description"],
         "category": _TYPE_CATEGORIES.get(text(task, "type"), CATEGORIES.get(text(feature, "category"), "feature")),
         "priority": _FILE_PRIORITIES.get(text(task, "priority"), "medium"),

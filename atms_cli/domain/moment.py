@@ -105,11 +105,19 @@ def parse_when(text: str, now: str) -> str:
     words = text.strip()
     try:
         if words[:4].isdigit() and words[4:5] == "-":
-            return to_iso(to_ms(_complete(words)))
+            return to_iso(_exact_ms(_complete(words)))
         return plus(now, _parse_duration(words.removeprefix("in ").strip().lower()))
     except (ValueError, KeyError, IndexError):
         hint = "write it like 2026-12-01, 2026-12-01T09:00, 2026-12-01T09:00+02:00 or 2h (from now)"
         raise UsageError(f"`{text}` is not a time", hint) from None
+
+
+def _exact_ms(iso: str) -> int:
+    """Return milliseconds since the epoch of a time that is in the calendar, unlike 30 February."""
+    bare = iso[:_ISO_LENGTH]
+    if to_iso(to_ms(bare))[:_ISO_LENGTH] != bare:
+        raise ValueError(iso)
+    return to_ms(iso)
 
 
 def _complete(words: str) -> str:

@@ -48,6 +48,7 @@ DEAD_ENDS = ("failed", "cancelled")
 #: Event type to the status it leads to and the timestamp it sets; None leaves them alone.
 EVENTS: dict[str, tuple[str | None, str | None]] = {
     "task.created": (None, "created_at"),
+    "task.imported": (None, None),
     "task.updated": (None, None),
     "task.linked": (None, None),
     "task.unlinked": (None, None),
@@ -121,28 +122,36 @@ EDITABLE = (
     "feature_id", "required_capabilities", "tags", "metadata", "context", "validation_criteria", "command", "prompt", "agent",
     "deadline", "not_before", "timeout", "max_attempts",
 )  # fmt: skip
-_FIELDS = frozenset(DEFAULTS) - {"status", "dependencies"}
-_MAX_TITLE = 500
+_FIELDS = (frozenset(DEFAULTS) | {"title"}) - {"status", "dependencies"}
+#: The most characters in a title.
+MAX_TITLE = 500
 
 
 def evolve(task: Task | None, event: Event) -> Task | None:
     """Fold one event into a task; an event that the transition table forbids is superseded and changes nothing."""
     kind, data, at = event["type"], event["data"], event["at"]
-    if kind == "task.created":
-        return _born(event) if task is None else task
-    if task is None or kind not in EVENTS:
+    if task is None:
+        return _BIRTHS[kind](event) if kind in _BIRTHS else None
+    if kind not in EVENTS or _is_superseded(task, kind):
         return task
     status, stamp = EVENTS[kind]
-    if status is not None and status not in TRANSITIONS[task["status"]] and status != task["status"]:
-        return task
     changed: JsonObject = {name: value for name, value in data.items() if name in _FIELDS}
     if kind in ("task.linked", "task.unlinked"):
         changed["dependencies"] = _relinked(task["dependencies"], data, linking=kind == "task.linked")
     if status is not None:
-        changed = {**_on_entering(status), "status": status, "reason": None, **changed}
+        waits: JsonObject = {"not_before": None} if status == "queued" else {}
+        changed = {"reason": None, **waits, **changed, **_on_entering(status, task, at), "status": status}
     if stamp is not None:
         changed[stamp] = at
     return {**task, **changed, "updated_at": at}  # type: ignore[return-value]
+
+
+def _is_superseded(task: Task, kind: str) -> bool:
+    """Return whether an event comes too late to change anything: another clone's was earlier."""
+    status, _ = EVENTS[kind]
+    if status is not None:
+        return status not in TRANSITIONS[task["status"]]
+    return kind in _BIRTHS or (kind == "task.renewed" and (task["lease"] is None or task["status"] not in ACTIVE))
 
 
 def _born(event: Event) -> Task:
@@ -157,10 +166,26 @@ def _born(event: Event) -> Task:
     return task  # type: ignore[return-value]
 
 
-def _on_entering(status: str) -> JsonObject:
-    """Return what a status takes away: nobody works on a queued or closed task."""
+def _settled(event: Event) -> Task:
+    """Return a task as another workspace knew it; nobody here is at work on it."""
+    whole = event["data"]["task"]
+    task: JsonObject = {"title": "", **DEFAULTS, **(whole if isinstance(whole, dict) else {}), "id": event["key"]}
+    if task["status"] in ACTIVE:
+        task |= {"status": "queued", "assigned_agent": None, "lease": None, "run": None}
+    return task  # type: ignore[return-value]
+
+
+_BIRTHS = {"task.created": _born, "task.imported": _settled}
+
+
+def _on_entering(status: str, task: Task, at: str) -> JsonObject:
+    """Return what a status takes away: nobody works on a queued or closed task, and a queued one has not ended."""
     if status == "queued":
-        return {"assigned_agent": None, "lease": None, "run": None, "not_before": None}
+        return {
+            "assigned_agent": None, "lease": None, "run": None, "completed_at": None, "failed_at": None, "cancelled_at": None,
+            # A draft that was started, or cancelled, without ever being queued has no place yet.
+            "queued_at": task["queued_at"] or at,
+        }  # fmt: skip
     if status in CLOSED or status == "failed":
         return {"lease": None, "run": None}
     return {}
@@ -180,13 +205,7 @@ def create(task_id: str, fields: JsonObject, *, created_by: str, draft: bool) ->
         UsageError: a value is out of its set or the title is empty or too long.
 
     """
-    title = fields.get("title")
-    if not isinstance(title, str) or not title.strip():
-        raise UsageError("a task needs a title", 'give it in quotes: atms task add "Fix the login redirect"')
-    if len(title) > _MAX_TITLE:
-        raise UsageError(
-            f"the title has {len(title)} characters, more than {_MAX_TITLE}", "put the details into -d TEXT"
-        )
+    _check_title(fields.get("title"))
     check_fields(fields)
     given = {name: value for name, value in fields.items() if name == "title" or value != DEFAULTS.get(name)}
     metadata = given.get("metadata")
@@ -194,6 +213,22 @@ def create(task_id: str, fields: JsonObject, *, created_by: str, draft: bool) ->
     if draft:
         given["status"] = "created"
     return [("task.created", task_id, given)]
+
+
+def _check_title(title: Json) -> None:
+    if not isinstance(title, str) or not title.strip():
+        raise UsageError("a task needs a title", 'give it in quotes: atms task add "Fix the login redirect"')
+    if len(title) > MAX_TITLE:
+        raise UsageError(
+            f"the title has {len(title)} characters, more than {MAX_TITLE}", "put the details into -d TEXT"
+        )
+
+
+def imported(task_id: str, original: JsonObject) -> Fact:
+    """State that a task came whole from another workspace, with its events."""
+    whole = {name: original[name] for name in ("title", *DEFAULTS) if name in original}
+    check_fields(whole)
+    return "task.imported", task_id, {"task": whole, "history": original.get("history", [])}
 
 
 _CHOICES = {"category": CATEGORIES, "priority": PRIORITIES, "complexity": COMPLEXITIES}
@@ -217,8 +252,8 @@ def update(task: Task, changes: JsonObject) -> list[Fact]:
     unknown = [name for name in changes if name not in EDITABLE]
     if unknown:
         raise UsageError(f"`{unknown[0]}` cannot be changed by update")
-    if not str(changes.get("title", "x")).strip():
-        raise UsageError("a task needs a title")
+    if "title" in changes:
+        _check_title(changes["title"])
     before: Mapping[str, object] = task
     differing = {name: value for name, value in changes.items() if before.get(name) != value}
     return [("task.updated", task["id"], differing)] if differing else []
@@ -319,6 +354,9 @@ def start(task: Task, *, agent: str, run: str | None, blocked_by: Sequence[str])
     if blocked_by:
         raise AtmsError(f"`{task['id']}` waits for {', '.join(blocked_by)}", f"atms queue explain {task['id']}")
     data: JsonObject = {"assigned_agent": agent, "attempts": task["attempts"] + 1, "run": run}
+    if task["lease"] is not None and task["lease"]["agent"] != agent:
+        # Its holder let it end; his token must not open the work of another.
+        data["lease"] = None
     return [("task.started", task["id"], data)]
 
 

@@ -45,8 +45,8 @@ def _take_up(ws: Workspace, desk: Desk, keeper: Keeper, work: Work, ended: list[
         ended.append(Ended(work.run, record.outcome.to_json()))
     elif record.process is not None:
         keeper.adopt(record.process, directory, _time_left(ws, work.task))
-    elif is_marked:
-        # It began, but its keeper died before it could write down which process it is.
+    elif record.is_claimed or is_marked:
+        # It may have begun, or even ended, but its keeper died before it could write that down.
         kill_marked(work.run)
         ended.append(Ended(work.run, Outcome(work.run, "vanished").to_json()))
     else:

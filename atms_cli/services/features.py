@@ -122,9 +122,9 @@ def _unplanned(found: JsonObject, read: ReadModel) -> list[JsonObject]:
         for feature in features.listed(found)
         if feature.get("status") == "approved" and features.text(feature, "id")
     ]
-    return [
-        feature for feature in approved if not (read.feature(features.text(feature, "id")) or {"tasks": []})["tasks"]
-    ]
+    # Of two features with one id, which only hands can make, the first one counts.
+    by_id = {features.text(feature, "id"): feature for feature in reversed(approved)}
+    return [by_id[key] for key in reversed(by_id) if not (read.feature(key) or {"tasks": []})["tasks"]]
 
 
 def _drafts(found: JsonObject, feature: JsonObject) -> list[JsonObject]:

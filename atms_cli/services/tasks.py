@@ -303,21 +303,20 @@ def done(
     }
     finished = _on_each(ws, task_ids, decide)
     read = ws.store.reading()
-    unblocked = [
-        w for task in finished for w in read.waiting_on(task["id"]) if not w["blockers"] and w["id"] not in ready_before
-    ]
+    waiting = {str(each["id"]): each for task in finished for each in read.waiting_on(task["id"])}
+    unblocked = [each for key, each in waiting.items() if not each["blockers"] and key not in ready_before]
     return Finished(finished, unblocked)
 
 
 def _judge_all(ws: Workspace, task_ids: Sequence[str], token: str | None) -> JsonObject:
     """Run the gates of each task that has some; the lock is not held meanwhile."""
-    if not ws.config["gates"]:
-        return {}
-    from atms_cli.services import gates
-
     read = ws.store.reading()
     now = moment.to_iso(ws.clock.now_ms())
     open_tasks = [task for task in (read.task(task_id) for task_id in task_ids) if task["status"] != "completed"]
+    if not ws.config["gates"] and not any(task["validation_criteria"]["gates"] for task in open_tasks):
+        return {}
+    from atms_cli.services import gates
+
     for task in open_tasks:
         tasks.guard(task, worker(ws, None), token, now)
     return gates.judge_tasks(ws, open_tasks)

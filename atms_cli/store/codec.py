@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from zlib import crc32
 
-from atms_cli.errors import DamagedError
+from atms_cli.errors import DamagedError, UsageError
 from atms_cli.store.jsontext import decode as decode_json
 from atms_cli.store.jsontext import encode as encode_json
 
@@ -26,9 +26,17 @@ SEAL_LENGTH = len(_MARK) + 8 + len(_CLOSE)
 
 
 def encode(event: Event, *, more: bool) -> bytes:
-    """Return the line of an event; `more` says that the batch goes on."""
+    """Return the line of an event; `more` says that the batch goes on.
+
+    Raises:
+        UsageError: it holds half of a surrogate pair, as from an argument that is not UTF-8.
+
+    """
     record = {**event, "more": True} if more else event
-    body = encode_json(record)[:-1].encode()
+    try:
+        body = encode_json(record)[:-1].encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"the text of {event['type']} is not valid Unicode", "give it in UTF-8") from None
     return b"%b%b%08x%b" % (body, _MARK, crc32(body), _CLOSE)
 
 

@@ -58,7 +58,7 @@ class EventStore:
     def rebuild(self) -> int:
         """Build the index anew from the journal; return the number of events."""
         with self.lock:
-            self.index.start_over()
+            self.index.empty()
             self.index.catch_up()
         return int(self.index.connection.execute("SELECT count(*) FROM events").fetchone()[0])
 
@@ -66,7 +66,7 @@ class EventStore:
         """Return what is wrong with journal and index."""
         from atms_cli.store.checkup import examine
 
-        return examine(self.journal, self.index)
+        return examine(self.journal, self.index, self.lock)
 
 
 class Transaction:
@@ -84,7 +84,7 @@ class Transaction:
         try:
             self._begin()
         except BaseException:
-            self._lock.release()
+            self._give_up()
             raise
         return self
 
@@ -144,25 +144,31 @@ class Transaction:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        connection = self._store.index.connection
+        index = self._store.index
         if kind is not None:
-            connection.execute("ROLLBACK")
-            self._lock.release()
+            self._give_up()
             return
         try:
             appended = self._append()
         except BaseException:
-            connection.execute("ROLLBACK")
-            self._lock.release()
+            self._give_up()
             raise
         try:
-            connection.execute("COMMIT")
-            self._store.index.checkpoint()
-        finally:
+            index.connection.execute("COMMIT")
+            index.checkpoint()
+        except DatabaseError:
             # What a commit loses, the next one to open the index reads again from the journal.
+            index.roll_back()
+        finally:
             self._lock.release()
             if appended is not None:
                 appended()
+
+    def _give_up(self) -> None:
+        try:
+            self._store.index.roll_back()
+        finally:
+            self._lock.release()
 
     def _append(self) -> Callable[[], None] | None:
         """Write the batch to the journal; return what makes it durable."""
@@ -171,7 +177,7 @@ class Transaction:
         last_event, _ = self._lines[-1]
         last_line = codec.encode(last_event, more=False)
         lines = b"".join([line for _, line in self._lines[:-1]] + [last_line])
-        make_durable = self._store.journal.append(self._replica, self._segment, self._offset, lines)
         position = (self._replica, self._segment, self._offset + len(lines), codec.seal(last_line))
+        # Before the journal, so that nothing which may fail lies between it and the commit.
         self._store.index.connection.execute(sql.PUT_POSITION, position)
-        return make_durable
+        return self._store.journal.append(self._replica, self._segment, self._offset, lines)

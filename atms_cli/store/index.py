@@ -32,6 +32,8 @@ DatabaseError = sqlite.DatabaseError
 #: The write-ahead log is folded into the file beyond this size; without that it would only grow.
 _WAL_BYTES = 256 * 1024
 _BUSY_TIMEOUT_S = 5.0
+#: What SQLite says of a file that is not what we wrote.
+_DAMAGE = ("malformed", "not a database", "no such table", "no such column", "disk I/O error")
 
 
 class Index:
@@ -53,8 +55,16 @@ class Index:
             return self._replace_damaged(error)
         return connection
 
+    def empty(self) -> None:
+        """Forget everything, whatever state the file is in; call it under the lock."""
+        try:
+            self.start_over()
+        except DatabaseError as error:
+            self.connection.close()
+            self.connection = self._replace_damaged(error)
+
     def _replace_damaged(self, error: Exception) -> Connection:
-        if "malformed" in str(error) or "not a database" in str(error):
+        if any(sign in str(error) for sign in _DAMAGE):
             remove(self.path)
             return self._connect()
         raise AtmsError(
@@ -135,9 +145,14 @@ class Index:
             projector.flush()
             self.connection.execute("COMMIT")
         except BaseException:
-            self.connection.execute("ROLLBACK")
+            self.roll_back()
             raise
         self.checkpoint()
+
+    def roll_back(self) -> None:
+        """Undo the transaction, unless a full disk or the like has made SQLite do so already."""
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
 
     def _read_replica(self, projector: Projector, replica: str, position: Position) -> None:
         start = position[1]

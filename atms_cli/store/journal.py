@@ -41,12 +41,13 @@ class Journal:
 
     def replicas(self) -> list[str]:
         """Return the ids of all replicas that have written."""
-        return sorted(os.listdir(self.root))
+        # Finder leaves its .DS_Store anywhere.
+        return sorted(name for name in os.listdir(self.root) if not name.startswith("."))
 
     def segments(self, replica: str, first: int = 1) -> list[int]:
         """Return the numbers of a replica's segments from `first` on."""
         names = os.listdir(join(self.root, replica))
-        numbers = (int(name.removesuffix(".jsonl")) for name in names if name.endswith(".jsonl"))
+        numbers = (int(name.removesuffix(".jsonl")) for name in names if name[0] != "." and name.endswith(".jsonl"))
         return sorted(number for number in numbers if number >= first)
 
     def path(self, replica: str, segment: int) -> str:

@@ -65,7 +65,8 @@ def _main_worktree(git_file: str) -> str | None:
     if not isfile(git_file):
         return None
     with open(git_file, encoding="utf-8") as file:
-        git_directory = file.read().strip().removeprefix("gitdir: ")
+        # Relative to the file since git 2.48, if git is asked for it (worktree.useRelativePaths).
+        git_directory = join(os.path.dirname(git_file), file.read().strip().removeprefix("gitdir: "))
     common = join(git_directory, "commondir")
     if not exists(common):
         return None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from sqlite3 import Connection
 
-    from atms_cli.domain.records import Event, JsonObject, Task
+    from atms_cli.domain.records import Agent, Event, FeatureState, JsonObject, Task
 
     Load = Callable[[str, int, int], Event]
 
@@ -49,7 +49,7 @@ class Projector:
         elif kind == "feature":
             self._apply_to_feature(event)
         elif kind == "queue":
-            self._run(sql.PUT_META, ("paused", encode(event["data"]) if event["type"] == "queue.paused" else None))
+            self._apply_to_queue(event)
 
     def _task(self, key: str) -> tuple[Task | None, str, str]:
         if key not in self._tasks:
@@ -57,24 +57,38 @@ class Projector:
             self._tasks[key] = (None, "", "") if row is None else (decode(row[0]), row[1], row[2])
         return self._tasks[key]
 
+    def _is_newest(self, event: Event) -> bool:
+        """Return whether nothing later is known of an aggregate; replicas are read one after another, not by time."""
+        return self._run(sql.LATER_EVENT, (event["key"], event["id"])).fetchone() is None
+
+    def _history(self, key: str) -> list[Event]:
+        return [self._load(*row) for row in self._run(sql.EVENTS_OF, (key,)).fetchall()]
+
     def _apply_to_task(self, event: Event) -> None:
+        task, _, last = self._task(event["key"])
+        if event["id"] > last and (task is not None or self._is_newest(event)):
+            self._fold(event)
+        else:
+            self._refold(event["key"])
+
+    def _fold(self, event: Event) -> None:
+        """Fold an event that is later than all that is known of its task."""
         key = event["key"]
-        before, born, last = self._task(key)
-        after = tasks.evolve(before, event) if event["id"] > last else self._refold(key)
+        before, born, _ = self._task(key)
+        after = tasks.evolve(before, event)
         if after is None:
             return
-        if event["type"] == "task.created":
-            born = event["id"]
-        self._tasks[key] = (after, born, max(last, event["id"]))
+        self._tasks[key] = (after, born or event["id"], event["id"])
         self._changed[key] = after
-        self._note_attempt(before, event)
+        if after is not before:
+            self._note_attempt(before, event)
 
-    def _refold(self, key: str) -> Task | None:
+    def _refold(self, key: str) -> None:
         """Fold all events of a task anew, because one arrived that is older than what is known."""
-        task: Task | None = None
-        for replica, segment, offset in self._run(sql.EVENTS_OF, (key,)).fetchall():
-            task = tasks.evolve(task, self._load(replica, segment, offset))
-        return task
+        self._run(sql.DROP_ATTEMPTS, (key,))
+        self._tasks[key] = (None, "", "")
+        for event in self._history(key):
+            self._fold(event)
 
     def _note_attempt(self, before: Task | None, event: Event) -> None:
         data = event["data"]
@@ -101,18 +115,26 @@ class Projector:
         self._run(sql.PUT_ATTEMPT, (attempt["run"], event["key"], attempt["number"], 1, encode(attempt)))
 
     def _apply_to_agent(self, event: Event) -> None:
-        row = self._run(sql.AGENT, (event["key"],)).fetchone()
-        agent = agents.evolve(None if row is None else decode(row[0]), event)
+        is_newest, row = self._is_newest(event), self._run(sql.AGENT, (event["key"],)).fetchone()
+        agent: Agent | None = decode(row[0]) if is_newest and row is not None else None
+        for each in [event] if is_newest else self._history(event["key"]):
+            agent = agents.evolve(agent, each)
         if agent is None:
             self._run(sql.DROP_AGENT, (event["key"],))
         else:
             self._run(sql.PUT_AGENT, (event["key"], encode(agent)))
 
     def _apply_to_feature(self, event: Event) -> None:
-        row = self._run(sql.FEATURE, (event["key"],)).fetchone()
-        state = features.evolve(None if row is None else decode(row[0]), event)
+        is_newest, row = self._is_newest(event), self._run(sql.FEATURE, (event["key"],)).fetchone()
+        state: FeatureState | None = decode(row[0]) if is_newest and row is not None else None
+        for each in [event] if is_newest else self._history(event["key"]):
+            state = features.evolve(state, each)
         if state is not None:
             self._run(sql.PUT_FEATURE, (event["key"], encode(state)))
+
+    def _apply_to_queue(self, event: Event) -> None:
+        if self._is_newest(event):
+            self._run(sql.PUT_META, ("paused", encode(event["data"]) if event["type"] == "queue.paused" else None))
 
     def flush(self) -> None:
         """Write every touched task, then let go those whose last open dependency is met."""

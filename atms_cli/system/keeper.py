@@ -175,7 +175,8 @@ class _Keeper:
         if self._is_read and not self._is_told_to_end:
             return True
         # Adopted trees have their own keeper, or the next loop will adopt them; but a kill once begun is carried out.
-        return bool(self._own) or not self._adopted.keys().isdisjoint(self._processes.ending)
+        is_killing = not self._adopted.keys().isdisjoint(self._processes.ending)
+        return bool(self._own or self._awaited or is_killing)
 
     def _patience_ms(self) -> int | None:
         due_s = min(self._processes.due_in_s(), RECORD_LOOK_S if self._awaited else float("inf"))

@@ -45,9 +45,8 @@ GIVE_UP_S = 10.0
 LOOK_S = 0.02
 #: How often a process that is not our child is looked at where the system cannot wake us at its end.
 WATCH_S = 0.1
-#: How long a process may be within exec before it is taken for one without an environment, and how often we look.
+#: How long a process may be within exec before it is taken for one without an environment.
 BEGINNING_S = 0.2
-BEGINNING_LOOK_S = 0.0005
 #: What a child must not inherit: Python ignores SIGPIPE, a keeper ignores SIGINT and SIGHUP.
 DEFAULT_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 
@@ -55,7 +54,7 @@ _FOREVER = float("inf")
 _STDERR = 2
 _IS_LINUX = sys.platform == "linux"
 #: Places in /proc/<pid>/stat, counted from the state, which is the third field of proc(5).
-_START_TIME, _VSIZE, _ENV_END = 19, 20, 48
+_START_TIME, _VSIZE, _START_CODE, _ENV_END = 19, 20, 23, 48
 _PR_SET_CHILD_SUBREAPER = 36
 _SPAWN_ERRORS = {
     errno.ENOEXEC: "not executable: {}; a script must begin with a line such as `#!/bin/sh`",
@@ -172,9 +171,10 @@ def runs_in_proc(pid: int) -> tuple[str, ...]:
     """Tell which runs a process belongs to, on Linux."""
     environment = _content(f"/proc/{pid}/environ")
     give_up_at = time.monotonic() + BEGINNING_S
-    while not environment and _is_beginning(pid) and time.monotonic() < give_up_at:
-        time.sleep(BEGINNING_LOOK_S)
-        environment = _content(f"/proc/{pid}/environ")
+    is_beginning = True
+    while not environment and is_beginning and time.monotonic() < give_up_at:
+        is_beginning = _is_beginning(pid)
+        environment = _content(f"/proc/{pid}/environ")  # after asking: only now is an empty one its own
     if b"ATMS_" not in environment:
         return ()
     pairs = (item.partition("=") for item in os.fsdecode(environment).split("\0"))
@@ -184,9 +184,11 @@ def runs_in_proc(pid: int) -> tuple[str, ...]:
 def _is_beginning(pid: int) -> bool:
     """Tell whether a process is within exec, where for some microseconds nobody has an environment."""
     fields = _content(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-    # It has memory (none: a kernel thread, or dying) but no end of an environment; other users' are not shown to us.
-    is_blank = len(fields) > _ENV_END and fields[_VSIZE] != b"0" and fields[_ENV_END] == b"0"
-    return is_blank and os.access(f"/proc/{pid}/environ", os.R_OK)
+    if len(fields) <= _ENV_END:
+        return False
+    # Memory without code or environment. Kernel threads and the dying have no memory, and where we may not look, the
+    # start of the code reads 1.
+    return fields[_VSIZE] != b"0" and fields[_START_CODE] == fields[_ENV_END] == b"0"
 
 
 def runs_with_psutil(pid: int) -> tuple[str, ...]:
@@ -344,7 +346,7 @@ def _signal(seen: Seen, number: signal.Signals) -> None:
 def kill_marked(run_id: str, grace_s: float = GRACE_S) -> list[int]:
     """Interrupt, terminate and kill all of a run except this process; give the pids that survived even that."""
     tree, ending = _Tree(run_id, None), _Ending(ESCALATION, grace_s)
-    while not ending.is_over(tree.find(_everyone()), time.monotonic()):
+    while not ending.is_over(tree.find(_everyone()) or tree.find(_everyone()), time.monotonic()):
         time.sleep(LOOK_S)
     return ending.survivors
 
@@ -382,6 +384,8 @@ def _spawn_in_directory(launch: Launch, source: int, sink: int) -> int:
     try:
         _enter(launch.cwd)
         return _posix_spawn(_program(launch), launch, source, sink)
+    except ValueError as error:  # a zero byte, an equals sign in the name of a variable
+        raise _UnstartableError(f"{launch.argv[0]!r}: {error}") from error
     finally:
         os.fchdir(home)
         os.close(home)
@@ -402,8 +406,6 @@ def _posix_spawn(program: str, launch: Launch, source: int, sink: int) -> int:
     except OSError as error:
         reason = _SPAWN_ERRORS.get(error.errno or 0, f"{{}}: {error.strerror}")
         raise _UnstartableError(reason.format(program)) from error
-    except ValueError as error:
-        raise _UnstartableError(f"{program}: {error}") from error
 
 
 def _enter(directory: str) -> None:
@@ -427,9 +429,8 @@ def _program(launch: Launch) -> str:
     for place in places:
         if os.access(place, os.X_OK) and not os.path.isdir(place):
             return place
-    if name and any(os.path.exists(place) for place in places):
-        raise _UnstartableError(f"not executable: {name}")
-    raise _UnstartableError(f"no such program: {name}")
+    is_there = name and any(os.path.exists(place) for place in places)
+    raise _UnstartableError(f"not executable: {name}" if is_there else f"no such program: {name}")
 
 
 def _environment(launch: Launch) -> dict[str, str]:
@@ -445,8 +446,9 @@ def _environment(launch: Launch) -> dict[str, str]:
 def seal_descriptors() -> None:
     """Keep what a caller left open, often a lock of a wrapping script, out of processes that may outlive it."""
     for name in os.listdir("/dev/fd"):
-        with contextlib.suppress(OSError):  # the listing's own descriptor is among them, and closed by now
-            os.set_inheritable(int(name), int(name) <= _STDERR)
+        if int(name) > _STDERR:
+            with contextlib.suppress(OSError):  # the listing's own descriptor is among them, and closed by now
+                os.set_inheritable(int(name), False)
 
 
 # Watching commands
@@ -722,12 +724,15 @@ class Processes:
         ending = [(run, run.ending) for run in self._runs.values() if run.ending]
         if not ending or now < self._next_look:
             return
-        everyone = _everyone()
         # With nothing else running, an orphan that has wiped its environment can only be of this tree.
         strays = (self._strays() or ()) if len(self._runs) == 1 else ()
+        everyone, once_more = _everyone(), None
         for run, end in ending:
-            is_over = end.is_over(run.tree.find(everyone, strays), now)
-            if is_over and (run.end or end.survivors):
+            tree = run.tree.find(everyone, strays)
+            if not tree:  # perhaps, for one may have handed over to a child and ended while we were reading
+                once_more = once_more or _everyone()
+                tree = run.tree.find(once_more, strays)
+            if end.is_over(tree, now) and (run.end or end.survivors):
                 self._finish(run)
         took_s = time.monotonic() - now
         self._next_look = now + took_s + max(LOOK_S, 4 * took_s)

@@ -46,6 +46,7 @@ class Loop:
         self.gate = directory / "gate"
         os.mkfifo(self.gate)
         self.descriptors: list[int] = []
+        self.heard: dict[int, list[Message]] = {}
 
     def keeper(self) -> Keeper:
         keeper = self.unready_keeper()
@@ -76,18 +77,15 @@ class Loop:
         os.write(self.descriptors[-1], b"\n" * 100)
 
     def hear(self, keeper: Keeper, count: int) -> list[Message]:
-        messages = self.hear_some(keeper, count)
-        assert len(messages) == count
-        return messages
-
-    def hear_some(self, keeper: Keeper, at_least: int) -> list[Message]:
-        messages: list[Message] = []
+        """Give exactly so many messages; what came with them is for next time."""
         give_up_at = time.monotonic() + 30
-        while len(messages) < at_least:
-            assert time.monotonic() < give_up_at, messages
+        heard = self.heard.setdefault(keeper.pid, [])
+        while len(heard) < count:
+            assert time.monotonic() < give_up_at, heard
             select.select([keeper], [], [], 1)
-            messages += keeper.receive()
-        return messages
+            heard += keeper.receive()
+        self.heard[keeper.pid] = heard[count:]
+        return heard[:count]
 
     def start(self, keeper: Keeper, launch: Launch, record: str) -> Started:
         keeper.run(launch, record)
@@ -466,6 +464,19 @@ def test_an_adopted_command_can_be_killed(loop: Loop, is_orphaned: bool) -> None
     assert is_gone(started.pid)
 
 
+def test_a_kill_of_an_adopted_command_is_carried_out_by_a_finishing_keeper(loop: Loop) -> None:
+    launch, record = loop.waiting(0)
+    first = loop.keeper()
+    started = loop.start(first, launch, record)
+    loop.die(first)
+    second = loop.keeper()
+    second.adopt(started, record)
+    second.kill(launch.id, "enough")
+    second.finish()
+    assert loop.end(second).status == "killed"
+    assert loop.hear(second, 1) == [KeeperGone()]
+
+
 def test_an_adopted_command_has_a_deadline(loop: Loop) -> None:
     launch, record = loop.waiting(0)
     first = loop.keeper()
@@ -495,7 +506,7 @@ def test_whenever_a_keeper_is_killed_nothing_runs_twice(loop: Loop) -> None:
     first = loop.keeper()
     for launch, record in launches:
         first.run(launch, record)
-    loop.hear_some(first, 20)
+    loop.hear(first, 20)
     os.kill(first.pid, signal.SIGKILL)
 
     second = loop.keeper()

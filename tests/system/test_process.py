@@ -245,6 +245,7 @@ def test_files_that_cannot_be_opened(desk: Desk) -> None:
 def test_words_that_no_system_takes(desk: Desk) -> None:
     for launch in (
         desk.launch("true", "a\0b"),
+        desk.launch("true\0"),
         replace(desk.launch("true"), env={"PATH": os.environ["PATH"], "a=b": "c"}),
         desk.launch("true", "x" * (1 << 24)),
     ):
@@ -425,6 +426,20 @@ def test_a_leftover_that_ignores_termination_is_killed(desk: Desk) -> None:
     assert all(map(is_gone, await_pids(pids, 2)))
 
 
+@on_linux
+def test_an_orphan_of_one_run_outlives_the_end_of_another(desk: Desk) -> None:
+    pids = desk.directory / "pids"
+    launch = desk.launch(*shell(f"(setsid sh -c 'echo $$ >> {pids}; exec sleep 600' &); exec sleep 600"))
+    desk.start(launch)
+    (orphan,) = await_pids(pids, 1)
+    until(lambda: (seen := look_in_proc(orphan)) and seen.parent == os.getpid())
+    assert desk.sh("exit 3").exit_code == 3
+    assert not is_gone(orphan)
+    desk.processes.kill(launch.id, "enough")
+    assert desk.wait().status == "killed"
+    assert is_gone(orphan)
+
+
 def test_closing_ends_everything(tmp_path: Path) -> None:
     with Processes() as processes:
         desk = Desk(tmp_path, processes)
@@ -551,3 +566,13 @@ def test_psutil_sees_what_proc_shows(desk: Desk) -> None:
     assert replace(in_proc, start_time=0) == replace(with_psutil, start_time=0)
     assert runs_in_proc(started.pid) == runs_with_psutil(started.pid) == (started.id,)
     assert look_in_proc(1 << 30) is look_with_psutil(1 << 30) is None
+
+
+@on_linux
+def test_a_process_is_recognised_from_its_first_moment() -> None:
+    for _ in range(200):
+        pid = os.posix_spawn("/bin/sleep", ["sleep", "600"], {MARKER: "x"})
+        runs = runs_in_proc(pid)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        assert runs == ("x",)

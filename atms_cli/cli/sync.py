@@ -1,0 +1,44 @@
+"""Sharing the queue with other clones of the repository."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from atms_cli.cli import options as o
+    from atms_cli.cli.call import Call
+    from atms_cli.domain.records import JsonObject
+
+
+def sync(call: Call, remote: o.Remote = None) -> int:
+    """Give this clone's events to the others through git, and take in theirs."""
+    from atms_cli.errors import EXIT_REFUSED
+    from atms_cli.services import sharing
+
+    report = sharing.sync(call.workspace, remote)
+    call.answer(report, [], lambda: _words(call, report))
+    return EXIT_REFUSED if report["refused"] else 0
+
+
+def _words(call: Call, report: JsonObject) -> str:
+    from atms_cli.cli.render import plural
+
+    replicas = report["replicas"] if isinstance(report["replicas"], list) else []
+    taken = plural(int(str(report["events"])), "new event") + (
+        f" from {plural(len(replicas), 'clone')}" if replicas else ""
+    )
+    lines = [f"{call.style('✓', 'green')} in step with {report['remote']}: {taken}"]
+    lines += [_circle(call, each) for each in _records(report["circles_broken"])]
+    for each in _records(report["refused"]):
+        lines.append(f"{call.style('✗', 'red')} not taken from {each['replica']}: {each['reason']}")
+        lines += [f"  {call.style(str(each['hint']), 'dim')}"] if each["hint"] else []
+    return "\n".join(lines)
+
+
+def _circle(call: Call, each: JsonObject) -> str:
+    return (
+        f"{call.style('!', 'yellow')} {each['task']} no longer waits for {each['on']}: two clones had closed a circle"
+    )
+
+
+def _records(value: object) -> list[JsonObject]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

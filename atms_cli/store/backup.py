@@ -1,0 +1,155 @@
+"""One file that holds a whole workspace: every segment up to a moment, and atms.yaml; checked when it is put back."""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+from io import BytesIO
+from os.path import exists, join
+from zlib import crc32
+
+from atms_cli import __version__
+from atms_cli.errors import AtmsError, ConflictError, DamagedError
+from atms_cli.store import codec, paths
+from atms_cli.store.journal import segment_name
+from atms_cli.store.replication import check_names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from atms_cli.domain.records import JsonObject
+    from atms_cli.store.eventstore import EventStore
+
+_FORMAT = 1
+_MANIFEST = "manifest.json"
+
+
+def write(store: EventStore, root: str, path: str, now: str) -> JsonObject:
+    """Write a backup while others go on working; return its manifest.
+
+    A segment only grows, so its bytes up to the size seen under the lock never change again.
+    """
+    with store.lock:
+        store.index.catch_up()
+        sizes = {
+            f"{replica}/{segment_name(number)}": _whole(store, replica, number)
+            for replica in store.journal.replicas()
+            for number in store.journal.segments(replica)
+        }
+    fresh = f"{path}.{os.getpid()}.new"
+    try:
+        manifest = _pack(root, fresh, sizes, now)
+        os.replace(fresh, path)
+    except OSError as error:
+        raise AtmsError(f"cannot write {path}: {error.strerror}", "check permissions and free space") from error
+    finally:
+        if exists(fresh):
+            os.remove(fresh)
+    return manifest
+
+
+def _whole(store: EventStore, replica: str, number: int) -> int:
+    """Return the bytes of a segment's whole batches."""
+    segment, offset, _ = store.index.positions().get(replica, (1, 0, ""))
+    return offset if number == segment else store.journal.size(replica, number)
+
+
+def _pack(root: str, path: str, sizes: dict[str, int], now: str) -> JsonObject:
+    segments: dict[str, JsonObject] = {}
+    with open(path, "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz", compresslevel=6) as archive:
+        for name, size in sizes.items():
+            with open(join(root, paths.DIRECTORY, paths.JOURNAL, name), "rb") as file:
+                content = file.read(size)
+            segments[name] = {"size": size, "crc": f"{crc32(content):08x}"}
+            _add(archive, f"journal/{name}", content)
+        settings = join(root, paths.CONFIG)
+        if exists(settings):
+            with open(settings, "rb") as file:
+                _add(archive, paths.CONFIG, file.read())
+        manifest: JsonObject = {"format": _FORMAT, "atms": __version__, "at": now, "segments": segments}
+        _add(archive, _MANIFEST, json.dumps(manifest).encode())
+        archive.close()
+        raw.flush()
+        os.fsync(raw.fileno())
+    return manifest
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    about = tarfile.TarInfo(name)
+    about.size = len(content)
+    archive.addfile(about, BytesIO(content))
+
+
+def read(path: str) -> dict[str, bytes]:
+    """Return the segments of a backup by `replica/name`, every line of them checked, and atms.yaml if it has one.
+
+    Raises:
+        DamagedError: it is not a backup, or not whole; the message says what.
+
+    """
+    contents = _unpack(path)
+    try:
+        manifest = json.loads(contents.pop(_MANIFEST))
+    except (KeyError, ValueError):
+        raise DamagedError(f"{path} is not a backup of atms", "make one with: atms backup FILE") from None
+    if manifest["format"] > _FORMAT:
+        raise DamagedError(f"{path} was written by a newer atms ({manifest['atms']})", "upgrade atms")
+    for name, about in manifest["segments"].items():
+        content = contents.get(f"journal/{name}")
+        if content is None or len(content) != about["size"] or f"{crc32(content):08x}" != about["crc"]:
+            raise DamagedError(f"{path}: {name} is damaged or missing", "use another backup")
+        _check_lines(path, name, content)
+    return contents
+
+
+def _unpack(path: str) -> dict[str, bytes]:
+    try:
+        with tarfile.open(path, mode="r:gz") as archive:
+            files = [(member.name, archive.extractfile(member)) for member in archive.getmembers() if member.isfile()]
+            return {name: file.read() for name, file in files if file is not None}
+    except FileNotFoundError:
+        raise AtmsError(f"there is no {path}") from None
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise DamagedError(f"{path} cannot be read: {error}", "use another backup") from error
+
+
+def _check_lines(path: str, name: str, content: bytes) -> None:
+    replica, _, file_name = name.partition("/")
+    check_names(replica, file_name)
+    for number, line in enumerate(content.splitlines(keepends=True), start=1):
+        try:
+            codec.decode(line)
+        except (AtmsError, ValueError, KeyError, TypeError) as error:
+            raise DamagedError(f"{path}: {name}:{number} is damaged", "use another backup") from error
+
+
+def put_back(store: EventStore, directory: str, contents: dict[str, bytes], now: str) -> None:
+    """Replace the journal with a backup's; the present one is kept beside the backups.
+
+    Raises:
+        ConflictError: `atms run` is at work here.
+
+    """
+    from atms_cli.store.lock import is_held
+
+    if is_held(join(directory, paths.RUN_LOCK)):
+        raise ConflictError("`atms run` is at work here", "stop it first")
+    journal = join(directory, paths.JOURNAL)
+    fresh = join(directory, f"{paths.JOURNAL}.new")
+    for name, content in contents.items():
+        if name.startswith("journal/"):
+            target = join(fresh, name.removeprefix("journal/"))
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with open(target, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+    with store.lock:
+        os.makedirs(fresh, exist_ok=True)
+        os.rename(journal, join(directory, paths.BACKUPS, f"{paths.JOURNAL}.{now.replace(':', '')}"))
+        os.rename(fresh, journal)
+        # Whoever made the backup may still be writing under its id: this workspace goes on under a new one.
+        if exists(join(directory, paths.REPLICA)):
+            os.remove(join(directory, paths.REPLICA))
+        store.index.start_over()
+        store.index.catch_up()

@@ -1,0 +1,39 @@
+"""Running one short command of ours and taking its output: git, mostly."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+
+from atms_cli.errors import AtmsError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What a command said, and its exit code."""
+
+    exit_code: int
+    output: bytes
+    errors: bytes
+
+
+def capture(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], given: bytes = b"", timeout_s: float) -> Captured:
+    """Run a command to its end.
+
+    Raises:
+        AtmsError: it is not there, or took too long.
+
+    """
+    try:
+        ended = subprocess.run(argv, cwd=cwd, env=env, input=given, capture_output=True, timeout=timeout_s, check=False)  # noqa: TID251
+    except FileNotFoundError:
+        raise AtmsError(f"`{argv[0]}` was not found", f"install {argv[0]}, then repeat") from None
+    except subprocess.TimeoutExpired:
+        raise AtmsError(
+            f"`{' '.join(argv[:4])}` took longer than {timeout_s:g} s", "check the network, then repeat"
+        ) from None
+    return Captured(ended.returncode, ended.stdout, ended.stderr)
