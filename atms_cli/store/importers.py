@@ -184,8 +184,9 @@ def _from_beads(record: JsonObject) -> Draft:
         if isinstance(link, dict) and link.get("type", "blocks") == "blocks"
     ]
     criteria = _text(record, "acceptance_criteria")
+    parts = (_text(record, name) for name in ("description", "design", "notes"))
     fields = _titled(_text(record, "title"), {
-        "description": "\n\n".join(part for part in (_text(record, "description"), _text(record, "design"), _text(record, "notes")) if part),
+        "description": "\n\n".join(part for part in parts if part),
         "priority": PRIORITIES[level] if isinstance(level, int) and 0 <= level < len(PRIORITIES) else None,
         "category": _BEADS_CATEGORIES.get(_text(record, "issue_type")), "tags": _texts(record.get("labels")),
         "validation_criteria": {"success_criteria": [criteria]} if criteria else None,
