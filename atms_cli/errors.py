@@ -69,6 +69,13 @@ class UnavailableError(AtmsError):
     code = "unavailable"
 
 
+class InternalError(AtmsError):
+    """A bug of ours; a report names it."""
+
+    exit_code = EXIT_INTERNAL
+    code = "internal"
+
+
 class CycleError(AtmsError):
     """A dependency would close a circle; `path` holds it, first id repeated at the end."""
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from atms_cli.cli import options as o
     from atms_cli.cli.call import Call
-    from atms_cli.domain.records import Event
+    from atms_cli.domain.records import Event, JsonObject
 
 _DEFAULT_LIMIT = 20
 
@@ -74,3 +74,21 @@ def _follow(call: Call, key: str | None, pattern: str | None, last: str) -> None
         return False
 
     wait_until(call, look, None)
+
+
+def undo(call: Call, count: o.UndoCount = 1) -> None:
+    """Take back your last change, or the last N; the history keeps both."""
+    from atms_cli.errors import UsageError
+    from atms_cli.services.undo import undo as take_back
+
+    if count < 1:
+        raise UsageError(f"{count} changes make no sense", "give 1 or more")
+    undone = take_back(call.workspace, count)
+    call.answer(
+        undone, [str(each["at"]) for each in undone], lambda: "\n".join(_taken_back(call, each) for each in undone)
+    )
+
+
+def _taken_back(call: Call, each: JsonObject) -> str:
+    events = each["events"] if isinstance(each["events"], list) else []
+    return f"{call.style('↶', 'cyan')} {each['at']}  {', '.join(str(event) for event in events)}"

@@ -194,6 +194,7 @@ Progress = Annotated[str | None, Option("--progress", metavar="HOW", help="One o
 Keep = Annotated[str | None, Option("--keep", metavar="DIR", help="Make the demonstration in DIR and leave it there.")]
 
 # The workspace
+UndoCount = Annotated[int, Argument(metavar="[N]", help="How many changes; 1 if not given.")]
 BackupFile = Annotated[str, Argument(metavar="FILE", help="The backup, a .tar.gz file.")]
 Remote = Annotated[str | None, Argument(metavar="[REMOTE]", help="A git remote or its URL; origin if not given.")]
 InitForce = Annotated[

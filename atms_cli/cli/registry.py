@@ -7,7 +7,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "task": (
         "atms_cli.cli.task",
         (
-            "add", "list_", "show", "update", "depend", "start", "done", "fail", "cancel", "reopen", "retry", "claim", "release",
+            "add", "list_", "show", "update", "depend", "queue", "start", "done", "fail", "cancel", "reopen", "retry", "claim", "release",
             "heartbeat", "logs", "wait", "import_", "export",
         ),
     ),
@@ -23,6 +23,7 @@ SINGLE: dict[str, str] = {
     "status": "atms_cli.cli.workspace:status",
     "run": "atms_cli.cli.run:run",
     "demo": "atms_cli.cli.demo:demo",
+    "undo": "atms_cli.cli.history:undo",
     "sync": "atms_cli.cli.sync:sync",
     "log": "atms_cli.cli.history:log",
     "doctor": "atms_cli.cli.workspace:doctor",

@@ -211,6 +211,11 @@ def depend(call: Call, task_ids: o.TaskIds, on: o.On, remove: o.RemoveLink = Fal
     _changed(call, service.depend(call.workspace, task_ids, on, removing=remove), verb)
 
 
+def queue(call: Call, task_ids: o.TaskIds) -> None:
+    """Put drafts into the queue."""
+    _changed(call, service.enqueue(call.workspace, task_ids), "queued")
+
+
 def start(call: Call, task_ids: o.TaskIds, agent: o.ClaimAgent = None, token: o.Token = None) -> None:
     """Begin work on tasks."""
     _changed(call, service.start(call.workspace, task_ids, agent=agent, token=_token(call, token)), "started")

@@ -33,7 +33,8 @@ _MAX_NAME = 64
 def evolve(agent: Agent | None, event: Event) -> Agent | None:
     """Fold one event into an agent; None is one that is not registered."""
     if event["type"] == "agent.registered":
-        fields: JsonObject = {"name": event["key"], **DEFAULTS, **event["data"], "registered_at": event["at"]}
+        given = {name: value for name, value in event["data"].items() if name in DEFAULTS}
+        fields: JsonObject = {"name": event["key"], **DEFAULTS, **given, "registered_at": event["at"]}
         return fields  # type: ignore[return-value]
     return None if event["type"] == "agent.removed" else agent
 

@@ -65,6 +65,7 @@ EVENTS: dict[str, tuple[str | None, str | None]] = {
     "task.retried": ("queued", None),
     "task.reopened": ("queued", "queued_at"),
     "task.cancelled": ("cancelled", "cancelled_at"),
+    "task.restored": (None, None),
 }
 
 #: What a new task has unless told otherwise. Part of the event format: `task.created` holds only what differs.
@@ -134,6 +135,8 @@ def evolve(task: Task | None, event: Event) -> Task | None:
         return _BIRTHS[kind](event) if kind in _BIRTHS else None
     if kind not in EVENTS or _is_superseded(task, kind):
         return task
+    if kind == "task.restored":
+        return _put_back(task, event)
     status, stamp = EVENTS[kind]
     changed: JsonObject = {name: value for name, value in data.items() if name in _FIELDS}
     if kind in ("task.linked", "task.unlinked"):
@@ -173,6 +176,12 @@ def _settled(event: Event) -> Task:
     if task["status"] in ACTIVE:
         task |= {"status": "queued", "assigned_agent": None, "lease": None, "run": None}
     return task  # type: ignore[return-value]
+
+
+def _put_back(task: Task, event: Event) -> Task:
+    """Set fields as they were, whatever the transition table says: this is how a mistake is taken back."""
+    fields = event["data"]["fields"]
+    return {**task, **(fields if isinstance(fields, dict) else {}), "updated_at": event["at"]}  # type: ignore[typeddict-item]
 
 
 _BIRTHS = {"task.created": _born, "task.imported": _settled}
@@ -231,6 +240,20 @@ def imported(task_id: str, original: JsonObject) -> Fact:
     return "task.imported", task_id, {"task": whole, "history": original.get("history", [])}
 
 
+def restored(present: Task, before: Task | None, undoes: JsonObject) -> Fact:
+    """Put a task where it was; one that was not there goes to the archive."""
+    now: Mapping[str, Json] = {**present}  # type: ignore[dict-item]  # a Task is JSON throughout
+    if before is None:
+        return (
+            "task.restored",
+            present["id"],
+            {**undoes, "fields": {"status": "archived", "reason": "its creation was undone"}},
+        )
+    then: Mapping[str, Json] = {**before}  # type: ignore[dict-item]
+    fields = {name: value for name, value in then.items() if now.get(name) != value and name != "updated_at"}
+    return "task.restored", present["id"], {**undoes, "fields": fields}
+
+
 _CHOICES = {"category": CATEGORIES, "priority": PRIORITIES, "complexity": COMPLEXITIES}
 
 
@@ -267,6 +290,15 @@ def link(task: Task, on: str) -> list[Fact]:
 def unlink(task: Task, on: str) -> list[Fact]:
     """Let a task no longer wait for another."""
     return [("task.unlinked", task["id"], {"on": on})] if on in task["dependencies"] else []
+
+
+def enqueue(task: Task) -> list[Fact]:
+    """Put a draft into the queue."""
+    if task["status"] == "queued":
+        return []
+    if task["status"] != "created":
+        raise _refusal(task, "queued")
+    return [("task.queued", task["id"], {})]
 
 
 def claim(task: Task, lease: Lease, blocked_by: Sequence[str], now: str) -> list[Fact]:

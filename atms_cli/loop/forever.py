@@ -24,7 +24,7 @@ from atms_cli.services import attempts, features
 from atms_cli.store import paths
 from atms_cli.store.lock import Lock, holder
 from atms_cli.system.keeper_client import Keeper, KeeperGone, Refused
-from atms_cli.system.process import Launch, Outcome
+from atms_cli.system.launch import Launch, Outcome
 from atms_cli.system.watch import Changes
 
 TYPE_CHECKING = False
@@ -81,6 +81,8 @@ class Loop:
                 f"`atms run` is at work here already ({name})", "one loop a workspace; see: atms status"
             )
         try:
+            # Read once: decoding it anew for every launch would cost more than the launch.
+            self._ws.environ = dict(self._ws.environ)
             with self._watching() as changes, _Signals(self._interrupted) as signals:
                 return self._keep_going(changes, signals)
         finally:
@@ -99,15 +101,9 @@ class Loop:
 
     def _keep_going(self, changes: Changes, signals: _Signals) -> int:
         os.makedirs(join(self._ws.directory, paths.RUNS), exist_ok=True)
-        self._keeper = Keeper.start(
-            join(self._ws.directory, paths.KEEPER_LOCK), join(self._ws.directory, paths.KEEPER_LOG)
-        )
-        with self._keeper:
-            self._keeper.wait_ready(_KEEPER_TIMEOUT_S)
-            self._report({"type": "run_started", "workspace": self._ws.root, "jobs": self._desk.jobs})
-            ended, orders = recover(self._ws, self._desk, self._keeper)
-            self._ended += ended
-            self._send(orders)
+        self._report({"type": "run_started", "workspace": self._ws.root, "jobs": self._desk.jobs})
+        self._take_over()
+        try:
             self._sync_features()
             while not self._is_over():
                 self._turn()
@@ -115,6 +111,27 @@ class Loop:
                 if not self._ended and not self._is_over():
                     self._sleep(changes, signals)
             return self._close()
+        finally:
+            self._keeper.close()
+
+    def _take_over(self) -> None:
+        """Start a keeper, and take up what an earlier one left."""
+        self._keeper = Keeper.start(
+            join(self._ws.directory, paths.KEEPER_LOCK), join(self._ws.directory, paths.KEEPER_LOG)
+        )
+        self._keeper.wait_ready(_KEEPER_TIMEOUT_S)
+        ended, orders = recover(self._ws, self._desk, self._keeper)
+        self._ended += ended
+        self._send(orders)
+
+    def _begin_again(self) -> None:
+        """Go on with another keeper when ours was killed: what ran is treated as after a crash of the loop."""
+        if self._stage < _KILL:
+            self._report(
+                {"type": "warning", "text": "the keeper of the running commands has died; taking up what it left"}
+            )
+            self._desk.forget()
+            self._take_over()
 
     def _turn(self) -> None:
         """Settle, record, make durable, and only then launch."""
@@ -122,7 +139,7 @@ class Loop:
         with self._ws.store.writing("atms run") as tx:
             starts = self._desk.turn(tx, ended, room=self._room())
         self._send(self._desk.orders(starts))
-        self._seen = self._last_event()
+        self._seen = self._ws.store.reading().newest()
         if self._desk.feature_work_ended():
             self._write_outcomes()
 
@@ -135,10 +152,6 @@ class Loop:
     def _send(self, orders: Sequence[Order]) -> None:
         for order in orders:
             self._keeper.run(Launch.from_json(order.launch), order.record)
-
-    def _last_event(self) -> str:
-        newest = self._ws.store.reading().last_events(1)
-        return newest[0]["id"] if newest else ""
 
     def _is_over(self) -> bool:
         if self._desk.works or self._ended:
@@ -189,12 +202,13 @@ class Loop:
         if self._keeper.fileno() in ready:
             self._listen()
         if changes.fileno() in ready:
-            changes.clear()
-            self._look_around()
+            self._look_around(changes.take())
 
     def _until_next_moment(self) -> float:
         read, now = self._ws.store.reading(), to_iso(self._ws.clock.now_ms())
-        moments = [seconds_between(now, moment) for moment in (read.next_due(), read.next_expiry()) if moment is not None]
+        moments = [
+            seconds_between(now, moment) for moment in (read.next_due(), read.next_expiry()) if moment is not None
+        ]
         return max(0.001, min([_LONGEST_SLEEP_S, *moments]))
 
     def _listen(self) -> None:
@@ -204,17 +218,17 @@ class Loop:
             elif isinstance(message, Refused):
                 self._ended.append(Ended(message.id, Outcome(message.id, "unstartable", error=message.error).to_json()))
             elif isinstance(message, KeeperGone):
-                raise AtmsError(
-                    "the keeper of the running commands has died", "start `atms run` again; it takes up what is left"
-                )
+                self._begin_again()
+                return
 
-    def _look_around(self) -> None:
-        """See what others changed: tasks, settings, the roadmap."""
-        if self._last_event() != self._seen:
+    def _look_around(self, changed: set[str]) -> None:
+        """See what others changed: tasks, settings, the roadmap. Our own appends wake us too, and mean nothing."""
+        if self._ws.store.reading().newest() != self._seen:
             for process in self._desk.stale():
                 self._keeper.kill(process, "its task was taken away")
-        self._reload_settings()
-        self._sync_features()
+        if not all(path.endswith(".jsonl") for path in changed):
+            self._reload_settings()
+            self._sync_features()
 
     def _reload_settings(self) -> None:
         before = self._ws.config

@@ -7,7 +7,8 @@ from atms_cli.loop.tick import Ended, Order, Work
 from atms_cli.services import attempts
 from atms_cli.services.agents import known
 from atms_cli.system.keeper import describe
-from atms_cli.system.process import Outcome, kill_marked, marked
+from atms_cli.system.launch import Outcome
+from atms_cli.system.tree import kill_marked, marked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

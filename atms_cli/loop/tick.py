@@ -45,7 +45,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a process ended (system/process.py)."""
+    """How a process ended (system/launch.py)."""
 
     id: str
     outcome: JsonObject
@@ -163,6 +163,11 @@ class Desk:
         """Report something about a task."""
         record: JsonObject = {"type": what, "task": task["id"], "title": task["title"], **more}  # type: ignore[dict-item]
         self._report(record)
+
+    def forget(self) -> None:
+        """Forget what is in flight; recovery finds it again."""
+        self.works.clear()
+        self._processes.clear()
 
     def stale(self) -> list[str]:
         """Return the processes whose task was cancelled, released or finished by somebody else."""

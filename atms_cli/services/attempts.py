@@ -71,10 +71,7 @@ def dispatch(ws: Workspace, tx: Transaction, chosen: Sequence[tuple[Task, Agent]
 def launch(ws: Workspace, start: Start) -> JsonObject:
     """Return how to start an attempt (system/process.py), and write its prompt."""
     task, agent, execution = start.task, start.agent, ws.config["execution"]
-    ws.run_files.prepare(start.run)
-    names = [each["name"] for each in gates_of(ws, task)]
-    text = prompt.build(task, names, _failure_log(ws, task))
-    prompt_file = ws.run_files.write(start.run, "prompt.md", text)
+    prompt_file = "" if task["command"] else _write_prompt(ws, start)
     command = _filled(task["command"] or agent["command"] or "", {
         "{prompt_file}": prompt_file, "{task_id}": task["id"], "{run_id}": start.run, "{workspace}": ws.root,
     })  # fmt: skip
@@ -90,11 +87,16 @@ def launch(ws: Workspace, start: Start) -> JsonObject:
         "cwd": own_directory if own_directory.startswith("/") else f"{ws.root}/{own_directory}",
         "env": gate_service.environment(ws.environ, about),
         "output": ws.run_files.path(start.run, OUTPUT),
-        "input": None if task["command"] else prompt_file,
+        "input": prompt_file or None,
         "timeout_s": task["timeout"] or execution["timeout"],
         "silence_s": execution["silence"],
         "grace_s": execution["grace"],
     }
+
+
+def _write_prompt(ws: Workspace, start: Start) -> str:
+    names = [each["name"] for each in gates_of(ws, start.task)]
+    return ws.run_files.write(start.run, "prompt.md", prompt.build(start.task, names, _failure_log(ws, start.task)))
 
 
 def _filled(command: str, values: Mapping[str, str]) -> str:

@@ -41,8 +41,7 @@ def aggregate(read: ReadModel, key: str) -> str:
 
 def last_id(ws: Workspace) -> str:
     """Return the id of the newest event, empty if there is none."""
-    newest = ws.store.reading().last_events(1)
-    return newest[0]["id"] if newest else ""
+    return ws.store.reading().newest()
 
 
 def news(ws: Workspace, last: str, key: str | None, pattern: str | None) -> tuple[str, list[Event]]:

@@ -139,6 +139,11 @@ def depend(ws: Workspace, task_ids: Sequence[str], on: Sequence[str], *, removin
     return _on_each(ws, task_ids, decide)
 
 
+def enqueue(ws: Workspace, task_ids: Sequence[str]) -> list[Task]:
+    """Put drafts into the queue."""
+    return _on_each(ws, task_ids, lambda task, _tx: tasks.enqueue(task))
+
+
 def worker(ws: Workspace, agent: str | None) -> str:
     """Return in whose name work is done: the agent named, the one this process acts for, or the person."""
     return agent or ws.agent or ws.actor
