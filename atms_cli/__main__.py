@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from atms_cli.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_REFUSED, AtmsError
+from atms_cli.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_REFUSED, AtmsError, InternalError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ def _tell(error: AtmsError, arguments: list[str]) -> None:
         record = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
         sys.stderr.write(encode(record) + "\n")
         return
-    sys.stderr.write(f"error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
+    from atms_cli.cli.render import prose
+
+    sys.stderr.write(prose(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else "")) + "\n")
 
 
 def _report(arguments: list[str]) -> int:
@@ -91,7 +93,7 @@ def _report(arguments: list[str]) -> int:
     with tempfile.NamedTemporaryFile("w", prefix="atms-report-", suffix=".txt", delete=False, encoding="utf-8") as file:
         file.write(f"atms {__version__}, Python {platform.python_version()}, {platform.platform()}\n")
         file.write(f"arguments: {arguments}\n\n{traceback.format_exc()}")
-    _tell(AtmsError("atms has a bug and could not go on", f"please report it with this file: {file.name}"), arguments)
+    _tell(InternalError("atms has a bug and could not go on", f"please report it with this file: {file.name}"), arguments)
     return EXIT_INTERNAL
 
 

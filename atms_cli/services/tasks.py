@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from atms_cli.domain import matching, moment
+from atms_cli.domain import moment
 from atms_cli.domain import task as tasks
-from atms_cli.domain.graph import find_cycle
 from atms_cli.errors import AtmsError, ConflictError, CycleError, NothingToDoError, UsageError
 
 TYPE_CHECKING = False
@@ -35,11 +34,13 @@ def add(ws: Workspace, fields: JsonObject, *, after: Sequence[str], draft: bool)
 
 def check_gates(ws: Workspace, fields: JsonObject) -> None:
     """Refuse gates that are not defined; they would block the task for ever."""
-    from atms_cli.domain.gate import named
-
     criteria = fields.get("validation_criteria")
     asked = criteria.get("gates") if isinstance(criteria, dict) else None
-    for name in asked if isinstance(asked, list) else []:
+    if not isinstance(asked, list) or not asked:
+        return
+    from atms_cli.domain.gate import named
+
+    for name in asked:
         named(ws.config["gates"], str(name))
 
 
@@ -104,6 +105,8 @@ def update(
 
 
 def _parent(read: ReadModel, task_id: str, parent: str) -> str:
+    from atms_cli.domain.graph import find_cycle
+
     parent_id = read.resolve(parent)
 
     def above(child: str) -> list[str]:
@@ -123,6 +126,7 @@ def depend(ws: Workspace, task_ids: Sequence[str], on: Sequence[str], *, removin
         CycleError: they would wait for themselves.
 
     """
+    from atms_cli.domain.graph import find_cycle
 
     def decide(task: Task, tx: Transaction) -> list[Fact]:
         facts: list[Fact] = []
@@ -243,6 +247,8 @@ def claim(ws: Workspace, task_id: str | None, *, agent: str | None, lease_s: flo
 
 
 def _best(ws: Workspace, tx: Transaction, name: str) -> Task:
+    from atms_cli.domain.matching import refusal
+
     if tx.read.paused() is not None:
         raise NothingToDoError("the queue is paused", "go on with: atms queue resume")
     agent = _known_agent(ws, tx.read, name)
@@ -254,7 +260,7 @@ def _best(ws: Workspace, tx: Transaction, name: str) -> Task:
     queue = ws.config["queue"]
     for task_id in tx.read.ready(queue["strategy"], queue["ageing"], tx.now):
         task = tx.read.task(task_id)
-        if agent is None or matching.refusal(agent, task) is None:
+        if agent is None or refusal(agent, task) is None:
             return task
     raise NothingToDoError("nothing in the queue can be started now", "see what waits for what: atms queue list")
 

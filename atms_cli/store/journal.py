@@ -152,6 +152,9 @@ class Journal:
 
         """
         path = self.path(replica, segment)
+        if offset == 0 and segment > 1:
+            # What is durable must stay a prefix: the old segment's last writer may not have synced it yet.
+            _sync(os.open(self.path(replica, segment - 1), os.O_WRONLY | os.O_CLOEXEC))
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         except OSError as error:

@@ -98,7 +98,7 @@ class Projector:
                 "run": run, "task": event["key"], "number": data["attempts"], "agent": data["assigned_agent"],
                 "status": "running", "exit_code": None, "reason": None, "started_at": event["at"], "ended_at": None,
             }  # fmt: skip
-            self._run(sql.PUT_ATTEMPT, (run, event["key"], data["attempts"], 0, encode(attempt)))
+            self._run(sql.PUT_ATTEMPT, (run, event["key"], event["id"], encode(attempt)))
         elif event["type"] in _ATTEMPT_ENDS and before is not None and before["attempts"]:
             self._end_attempt(event)
 
@@ -112,7 +112,7 @@ class Projector:
         attempt |= {
             "status": _ATTEMPT_ENDS[event["type"]], "exit_code": code, "reason": event["data"].get("reason"), "ended_at": event["at"],
         }  # fmt: skip
-        self._run(sql.PUT_ATTEMPT, (attempt["run"], event["key"], attempt["number"], 1, encode(attempt)))
+        self._run(sql.END_ATTEMPT, (encode(attempt), attempt["run"]))
 
     def _apply_to_agent(self, event: Event) -> None:
         is_newest, row = self._is_newest(event), self._run(sql.AGENT, (event["key"],)).fetchone()

@@ -165,6 +165,11 @@ class ReadModel:
         """Return all events behind one, oldest first; all there are for an empty id."""
         return [self._load(*row) for row in self._run(sql.EVENTS_AFTER, (event_id,)).fetchall()]
 
+    def newest(self) -> str:
+        """Return the id of the newest event, empty if there is none."""
+        row = self._run(sql.LAST_EVENT_ID).fetchone()
+        return "" if row is None else str(row[0])
+
     def last_events(self, limit: int) -> list[Event]:
         """Return the newest events, oldest first."""
         return [self._load(*row) for row in self._run(sql.LAST_EVENTS, (limit,)).fetchall()][::-1]

@@ -112,7 +112,7 @@ def _round_trip(text: str, path: str) -> tuple[Any, Any]:
     yaml.width = 4096
     try:
         _, indent, offset = load_yaml_guess_indent(text)
-        yaml.indent(mapping=2, sequence=indent or 4, offset=offset or 2)
+        yaml.indent(mapping=_mapping_indent(text), sequence=indent or 4, offset=offset or 2)
         tree = yaml.load(text)
     except YAMLError as error:
         raise AtmsError(f"{path} is not YAML: {_one_line(error)}", "correct it by hand: atms config path") from error
@@ -121,6 +121,15 @@ def _round_trip(text: str, path: str) -> tuple[Any, Any]:
     if not isinstance(tree, dict):
         raise AtmsError(f"{path} must hold keys and values", "see docs/reference/configuration.md")
     return tree, yaml
+
+
+def _mapping_indent(text: str) -> int:
+    """Return by how much the first key below another is indented."""
+    for line in text.splitlines():
+        body = line.lstrip(" ")
+        if body != line and body[:1] not in ("", "#", "-"):
+            return len(line) - len(body)
+    return 2
 
 
 def _one_line(error: Exception) -> str:

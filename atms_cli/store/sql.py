@@ -6,7 +6,7 @@ They are Python constants and not .sql files because a compiled module loads fas
 from __future__ import annotations
 
 #: Changing the schema means raising this: an index of another version is dropped and rebuilt from the journal.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -47,8 +47,9 @@ CREATE INDEX dependencies_by_need ON dependencies (needs, task);
 CREATE TABLE tags (tag TEXT NOT NULL, task TEXT NOT NULL, PRIMARY KEY (tag, task)) WITHOUT ROWID;
 CREATE INDEX tags_by_task ON tags (task);
 
-CREATE TABLE attempts (run TEXT PRIMARY KEY, task TEXT NOT NULL, number INTEGER NOT NULL, ended INTEGER NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
-CREATE INDEX attempts_by_task ON attempts (task, number);
+-- `started` is the id of the event; numbers begin anew when a person asks for another try.
+CREATE TABLE attempts (run TEXT PRIMARY KEY, task TEXT NOT NULL, started TEXT NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX attempts_by_task ON attempts (task, started);
 CREATE TABLE agents (name TEXT PRIMARY KEY, doc TEXT NOT NULL, heartbeat TEXT) WITHOUT ROWID;
 CREATE TABLE features (id TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
 
@@ -73,7 +74,8 @@ ON CONFLICT (id) DO UPDATE SET doc = ?2, title = ?3, status = ?4, bucket = ?5, l
 """
 PUT_EVENT = "INSERT OR IGNORE INTO events (key, id, type, replica, segment, offset) VALUES (?, ?, ?, ?, ?, ?)"
 PUT_POSITION = "INSERT OR REPLACE INTO positions (replica, segment, offset, seal) VALUES (?, ?, ?, ?)"
-PUT_ATTEMPT = "INSERT OR REPLACE INTO attempts (run, task, number, ended, doc) VALUES (?, ?, ?, ?, ?)"
+PUT_ATTEMPT = "INSERT OR REPLACE INTO attempts (run, task, started, doc) VALUES (?, ?, ?, ?)"
+END_ATTEMPT = "UPDATE attempts SET doc = ? WHERE run = ?"
 PUT_AGENT = "INSERT INTO agents (name, doc) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET doc = ?2"
 PUT_FEATURE = "INSERT OR REPLACE INTO features (id, doc) VALUES (?, ?)"
 PUT_META = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"
@@ -100,14 +102,13 @@ AGENTS = "SELECT doc, heartbeat FROM agents ORDER BY name"
 FEATURE = "SELECT doc FROM features WHERE id = ?"
 FEATURES = "SELECT doc FROM features ORDER BY id"
 FEATURE_STATUSES = "SELECT status FROM tasks WHERE feature = ?"
-ATTEMPTS_OF = "SELECT doc FROM attempts WHERE task = ? ORDER BY number"
-ATTEMPT = "SELECT doc FROM attempts WHERE run = ?"
-LATEST_ATTEMPT = "SELECT doc FROM attempts WHERE task = ? ORDER BY number DESC LIMIT 1"
+ATTEMPTS_OF = "SELECT doc FROM attempts WHERE task = ? ORDER BY started"
+LATEST_ATTEMPT = "SELECT doc FROM attempts WHERE task = ? ORDER BY started DESC LIMIT 1"
 
 #: Open dependencies of a task.
 BLOCKERS = (
-    "SELECT t.id, t.title, t.status FROM dependencies d JOIN tasks t ON t.id = d.needs "
-    "WHERE d.task = ? AND t.met = 0 ORDER BY t.born"
+    "SELECT d.needs, ifnull(t.title, 'not here yet'), ifnull(t.status, 'created') FROM dependencies d LEFT JOIN tasks t ON t.id = d.needs "
+    "WHERE d.task = ? AND t.met IS NOT 1 ORDER BY t.born"
 )
 COUNT_BLOCKERS = (
     "SELECT count(*) FROM dependencies d LEFT JOIN tasks t ON t.id = d.needs WHERE d.task = ? AND t.met IS NOT 1"
@@ -115,7 +116,7 @@ COUNT_BLOCKERS = (
 NEEDS = "SELECT needs FROM dependencies WHERE task = ?"
 DEPENDENTS = "SELECT task FROM dependencies WHERE needs = ?"
 WAITING_ON = (
-    "SELECT t.id, t.title, t.status, t.blockers FROM dependencies d JOIN tasks t ON t.id = d.task "
+    "SELECT t.id, t.title, t.status, t.blockers FROM dependencies d CROSS JOIN tasks t ON t.id = d.task "
     "WHERE d.needs = ? AND t.closed = 0 ORDER BY t.born"
 )
 RECOUNT = """
@@ -124,7 +125,7 @@ WHERE id IN (SELECT task FROM dependencies WHERE needs = ?)
 """
 REBUCKET = """
 UPDATE tasks SET bucket = CASE WHEN blockers > 0 THEN 'waiting' WHEN not_before IS NOT NULL THEN 'delayed' ELSE 'ready' END
-WHERE status = 'queued' AND id IN (SELECT task FROM dependencies WHERE needs = ?)
+WHERE +status = 'queued' AND id IN (SELECT task FROM dependencies WHERE needs = ?)
 """
 PROMOTE = "UPDATE tasks SET bucket = 'ready' WHERE bucket = 'delayed' AND not_before <= ?"
 

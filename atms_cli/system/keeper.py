@@ -31,7 +31,9 @@ import time
 from dataclasses import dataclass, replace
 
 from atms_cli.errors import ConflictError
-from atms_cli.system.process import GRACE_S, Launch, Outcome, Processes, Started, is_alive, start_time
+from atms_cli.system.launch import GRACE_S, Launch, Outcome, Started
+from atms_cli.system.process import Processes
+from atms_cli.system.tree import is_alive, start_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

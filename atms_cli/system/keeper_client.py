@@ -1,7 +1,7 @@
 """The loop's end of a keeper: start one, order starts, adoptions and kills, and hear what came of them.
 
 Coming back after a crash: get a keeper and wait until it is ready. From then on no older one starts anything, so
-`describe(record)` is final about what had begun, and `marked(ids)` finds what began but was not written down.
+`keeper.describe` is final about what had begun, and `tree.marked` finds what began but was not written down.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from dataclasses import dataclass
 
 import atms_cli
 from atms_cli.errors import UnavailableError
-from atms_cli.system.keeper import Record, describe
-from atms_cli.system.process import DEFAULT_SIGNALS, GRACE_S, Launch, Outcome, Started, seal_descriptors
+from atms_cli.system.launch import GRACE_S, Outcome, Started
+from atms_cli.system.spawn import DEFAULT_SIGNALS, seal_descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self
 
-__all__ = ["Keeper", "KeeperGone", "Message", "Ready", "Record", "Refused", "describe"]
+    from atms_cli.system.launch import Launch
 
 # Without site-packages and the environment's Python settings the keeper starts in half the time and always alike. The
 # package is looked for last, lest something that lies next to it hides a module of the standard library.

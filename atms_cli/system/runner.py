@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from atms_cli.system.process import Launch, Outcome, Processes
+from atms_cli.system.launch import Launch, Outcome
+from atms_cli.system.process import Processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 from contextlib import suppress
+from threading import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class Changes:
     ) -> None:
         self._directories = [(directory, True) for directory in deep] + [(directory, False) for directory in flat]
         self._matters = matters
+        self._lock = Lock()
+        self._changed: set[str] = set()
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
@@ -56,9 +59,11 @@ class Changes:
     def _notice(self, event: FileSystemEvent) -> None:
         if event.event_type not in _CHANGES:
             return
-        if self._matters is None or any(
-            self._matters(os.fsdecode(path)) for path in (event.src_path, event.dest_path) if path
-        ):
+        paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
+        relevant = [path for path in paths if self._matters is None or self._matters(path)]
+        if relevant:
+            with self._lock:
+                self._changed.update(relevant)
             with suppress(BlockingIOError, OSError):
                 os.write(self._writer, b"!")
 
@@ -66,15 +71,18 @@ class Changes:
         """Return the descriptor to wait for."""
         return self._reader
 
-    def clear(self) -> None:
-        """Take note; the descriptor is readable again after the next change."""
+    def take(self) -> set[str]:
+        """Return the paths that changed since the last time; the descriptor is readable again after the next change."""
         with suppress(BlockingIOError):
             os.read(self._reader, _DRAIN)
+        with self._lock:
+            changed, self._changed = self._changed, set()
+        return changed
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for a change; return whether there was one."""
         ready, _, _ = select.select([self._reader], [], [], timeout_s)
-        self.clear()
+        self.take()
         return bool(ready)
 
     def __exit__(

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import re
 import resource
 import stat
-import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from atms_cli.errors import AtmsError, ConflictError, DamagedError, NotFoundError, UnavailableError
-from atms_cli.store import featurefile
 from atms_cli.domain.feature import skeleton
-from atms_cli.store.featurefile import ATTEMPTS, JsonFeatureFile
+from atms_cli.errors import AtmsError, ConflictError, DamagedError, NotFoundError
+from atms_cli.store import featurefile
+from atms_cli.store.featurefile import ATTEMPTS, BACKUPS_KEPT, JsonFeatureFile
+from tests.store.feature_files import (
+    AMPLE_WAIT_S,
+    NOW,
+    PLAIN,
+    assert_nothing_left,
+    feature_file,
+    making,
+    rename_project,
+    spawning,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,32 +44,6 @@ real_files = pytest.mark.parametrize(
     FILES or [pytest.param(None, marks=pytest.mark.skip(reason="no sample files here"))],
     ids=lambda sample: sample.stem,
 )
-
-NOW = "2026-01-02T03:04:05.678Z"
-PLAIN = json.dumps(skeleton("p", NOW), indent=2)
-#: Enough for slow disks; no test waits for it.
-AMPLE_WAIT_S = 120.0
-spawning = get_context("spawn")
-
-
-def feature_file(directory: Path, text: str | None = PLAIN, lock_wait_s: float = AMPLE_WAIT_S) -> JsonFeatureFile:
-    path, backups = directory / "FEATURES.json", directory / "backups"
-    if text is not None:
-        path.write_bytes(text.encode())
-    return JsonFeatureFile(str(path), backups=str(backups), now=lambda: "20260102T030405Z", lock_wait_s=lock_wait_s)
-
-
-def rename_project(document: JsonObject) -> list[Edit]:
-    return [("set", ("project",), f"{document['project']}!")]
-
-
-def making(*edits: Edit) -> Callable[[JsonObject], list[Edit]]:
-    return lambda _: list(edits)
-
-
-def assert_nothing_left(directory: Path) -> None:
-    assert {path.name for path in directory.iterdir()} <= {"FEATURES.json", "backups", "real.json"}
-    assert not [path.name for path in directory.glob("backups/*.tmp")]
 
 
 # Reading
@@ -193,6 +175,58 @@ def test_the_usual_name_of_a_backup_is_a_utc_time(tmp_path: Path) -> None:
     assert re.fullmatch(r"FEATURES\.json\.\d{8}T\d{6}Z\.[0-9a-f]{8}", os.listdir(tmp_path / "backups")[0])
 
 
+def contents(backups: Path) -> set[str]:
+    return {json.loads(backup.read_text())["project"] for backup in backups.iterdir()}
+
+
+def change_names(file: JsonFeatureFile, times: int) -> list[str]:
+    names = [f"p{number}" for number in range(times)]
+    for name in names:
+        assert file.change(making(("set", ("project",), name)))
+    return names
+
+
+def test_only_the_newest_backups_of_the_file_are_kept(tmp_path: Path) -> None:
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    strangers = ["TASKS.json.20200102T030405Z.01234567", "FEATURES.json.by-hand", "journal.20200102"]
+    for stranger in strangers:
+        (backups / stranger).write_text('{"project": "of others"}')
+        os.utime(backups / stranger, (0, 0))
+    seconds = count()
+    file = JsonFeatureFile(feature_file(tmp_path).path, backups=str(backups), now=lambda: f"{next(seconds):04}")
+    names = change_names(file, BACKUPS_KEPT + 3)
+    assert contents(backups) == {"of others", *names[-1 - BACKUPS_KEPT : -1]}
+    assert len(list(backups.iterdir())) == BACKUPS_KEPT + len(strangers)
+    assert_nothing_left(tmp_path)
+
+
+def test_a_content_that_comes_back_makes_its_backup_new(tmp_path: Path) -> None:
+    file = feature_file(tmp_path)
+    change_names(file, BACKUPS_KEPT)
+    assert "p" in contents(tmp_path / "backups")
+    Path(file.path).write_text(PLAIN)
+    for name in ("x", "y"):
+        assert file.change(making(("set", ("project",), name)))
+    kept = contents(tmp_path / "backups")
+    assert "p" in kept
+    assert len(kept) == BACKUPS_KEPT
+
+
+def test_a_change_stands_even_if_old_backups_cannot_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = feature_file(tmp_path)
+    unlink = os.unlink
+
+    def refuse(path: str) -> None:
+        if "backups" in path and not path.endswith(".tmp"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    change_names(file, BACKUPS_KEPT + 2)
+    assert len(list((tmp_path / "backups").iterdir())) == BACKUPS_KEPT + 2
+
+
 def test_the_document_is_the_deciders_own(tmp_path: Path) -> None:
     def spoil(document: JsonObject) -> list[Edit]:
         document.clear()
@@ -291,226 +325,6 @@ def test_an_editor_who_never_stops_wins(tmp_path: Path) -> None:
     with pytest.raises(ConflictError, match=re.escape(file.path)):
         file.change(decide)
     assert file.read() == {"turn": ATTEMPTS - 1}
-    assert_nothing_left(tmp_path)
-
-
-# The lock
-
-
-def dead_pid() -> int:
-    process = spawning.Process(target=os.getpid)
-    process.start()
-    process.join()
-    assert process.pid
-    return process.pid
-
-
-def test_a_living_processs_lock_is_respected(tmp_path: Path) -> None:
-    lock = tmp_path / "FEATURES.json.lock"
-    lock.write_text(f"{os.getppid()}")
-    before = os.stat(lock)
-    with pytest.raises(UnavailableError) as refused:
-        feature_file(tmp_path, lock_wait_s=0.05).change(rename_project)
-    assert refused.value.message == f"`{lock}` is held by process {os.getppid()}"
-    assert refused.value.hint
-    assert os.stat(lock) == before
-    assert (tmp_path / "FEATURES.json").read_text() == PLAIN
-    lock.unlink()
-    assert_nothing_left(tmp_path)
-
-
-def test_the_lock_is_taken_when_it_comes_free(tmp_path: Path) -> None:
-    file = feature_file(tmp_path)
-    entered, released = threading.Event(), threading.Event()
-
-    def decide(_: JsonObject) -> list[Edit]:
-        entered.set()
-        released.wait()
-        return [("append", ("features",), "first")]
-
-    first = threading.Thread(target=file.change, args=(decide,))
-    second = threading.Thread(target=file.change, args=(making(("append", ("features",), "second")),))
-    first.start()
-    entered.wait()
-    second.start()
-    released.set()
-    first.join()
-    second.join()
-    assert (file.read() or {})["features"] == ["first", "second"]
-    assert_nothing_left(tmp_path)
-
-
-@pytest.mark.parametrize("content", ["", "\n", "who?", "0", "-1", "9" * 40, "{pid}", "{pid}\n"])
-def test_an_abandoned_lock_is_taken_over(tmp_path: Path, content: str) -> None:
-    (tmp_path / "FEATURES.json.lock").write_text(content.format(pid=dead_pid()))
-    assert feature_file(tmp_path).change(rename_project)
-    assert_nothing_left(tmp_path)
-
-
-def test_an_empty_lock_gets_time_for_its_content(tmp_path: Path) -> None:
-    (tmp_path / "FEATURES.json.lock").touch()
-    with pytest.raises(UnavailableError, match="is held by another process"):
-        feature_file(tmp_path, lock_wait_s=0).change(rename_project)
-    assert (tmp_path / "FEATURES.json.lock").exists()
-
-
-def test_a_lock_that_became_somebody_elses_is_left_to_them(tmp_path: Path) -> None:
-    lock = tmp_path / "FEATURES.json.lock"
-
-    def decide(_: JsonObject) -> list[Edit]:
-        lock.unlink()
-        lock.write_text(f"{os.getppid()}")
-        return [("set", ("project",), "q")]
-
-    assert feature_file(tmp_path).change(decide)
-    assert lock.read_text() == f"{os.getppid()}"
-
-
-def test_a_living_lock_that_was_set_aside_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the last look at an abandoned lock and its removal, the original replaces it by its own."""
-    lock = tmp_path / "FEATURES.json.lock"
-    lock.write_text(f"{dead_pid()}")
-    rename = os.rename
-
-    def outrun(source: str, target: str) -> None:
-        lock.unlink()
-        lock.write_text(f"{os.getppid()}")
-        rename(source, target)
-
-    monkeypatch.setattr(os, "rename", outrun)
-    with pytest.raises(UnavailableError, match=f"process {os.getppid()}"):
-        feature_file(tmp_path, lock_wait_s=0.05).change(rename_project)
-    assert lock.read_text() == f"{os.getppid()}"
-
-
-def test_only_one_process_clears_an_abandoned_lock(tmp_path: Path) -> None:
-    lock = tmp_path / "FEATURES.json.lock"
-    lock.write_text(f"{dead_pid()}")
-    before = os.stat(lock)
-    directory = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(directory, fcntl.LOCK_EX)
-    held: list[os.stat_result] = []
-    change = threading.Thread(target=feature_file(tmp_path).change, args=(rename_project,))
-    change.start()
-    held.extend(os.stat(lock) for _ in range(1000))
-    os.close(directory)
-    change.join()
-    assert held == [before] * 1000
-    assert json.loads((tmp_path / "FEATURES.json").read_text())["project"] == "p!"
-    assert_nothing_left(tmp_path)
-
-
-@pytest.mark.parametrize("answer", [None, errno.EBADF])
-def test_a_lock_that_another_has_cleared_and_taken_is_not_touched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: int | None
-) -> None:
-    lock = tmp_path / "FEATURES.json.lock"
-    lock.write_text(f"{dead_pid()}")
-    taken: list[os.stat_result] = []
-
-    def flock(*_: object) -> None:
-        lock.unlink()
-        lock.write_text(f"{os.getppid()}")
-        taken.append(os.stat(lock))
-        if answer:
-            raise OSError(answer, os.strerror(answer))
-
-    monkeypatch.setattr(featurefile, "flock", flock)
-    with pytest.raises(UnavailableError):
-        feature_file(tmp_path, lock_wait_s=0.05).change(rename_project)
-    assert taken == [os.stat(lock)]
-
-
-def test_an_interrupt_on_taking_the_lock_releases_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    link = os.link
-
-    def interrupted(source: str, target: str) -> None:
-        link(source, target)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "link", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        feature_file(tmp_path).change(rename_project)
-    assert_nothing_left(tmp_path)
-
-
-@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP])
-def test_file_systems_without_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(os, "link", refuse)
-    file = feature_file(tmp_path, None)
-    file.create(skeleton("p", NOW))
-    (tmp_path / "FEATURES.json.lock").write_text(f"{dead_pid()}")
-    assert file.change(rename_project)
-    assert_nothing_left(tmp_path)
-    (tmp_path / "FEATURES.json.lock").write_text(f"{os.getppid()}")
-    with pytest.raises(UnavailableError):
-        feature_file(tmp_path, lock_wait_s=0.05).change(rename_project)
-
-
-# Many at once
-
-
-def append_all(directory: Path, name: str, count: int) -> None:
-    file = feature_file(directory, None)
-    for number in range(count):
-        assert file.change(making(("append", ("features",), {"id": f"{name}-{number}"})))
-
-
-def append_all_as_the_original(directory: Path, name: str, count: int) -> None:
-    for number in range(count):
-        lock = taken_as_the_original(directory / "FEATURES.json.lock")
-        path = directory / "FEATURES.json"
-        document = json.loads(path.read_bytes())
-        document["features"].append({"id": f"{name}-{number}"})
-        path.write_text(json.dumps(document, indent=2))
-        lock.unlink()
-
-
-def taken_as_the_original(lock: Path) -> Path:
-    """Take the lock as `taskmanager-api.js` does: created empty, then filled; a dead or an empty one is stolen."""
-    while True:
-        try:
-            with lock.open("x") as file:
-                file.write(str(os.getpid()))
-        except FileExistsError:
-            if is_stealable(lock):
-                lock.unlink(missing_ok=True)
-        else:
-            return lock
-
-
-def is_stealable(lock: Path) -> bool:
-    try:
-        os.kill(int(lock.read_text()), 0)
-    except FileNotFoundError:
-        return False
-    except (ValueError, ProcessLookupError):
-        return True
-    return False
-
-
-@pytest.mark.parametrize(
-    ("fifth", "abandoned"),
-    # The original may remove a living lock for the abandoned one it has seen, so there is none when it takes part.
-    [(append_all, [".lock"]), (append_all_as_the_original, [])],
-    ids=["ours", "the original"],
-)
-def test_many_processes_lose_nothing(
-    tmp_path: Path, fifth: Callable[[Path, str, int], None], abandoned: list[str]
-) -> None:
-    file = feature_file(tmp_path)
-    for suffix in abandoned:
-        Path(file.path + suffix).write_text(f"{dead_pid()}")
-    workers = [append_all, append_all, append_all, append_all, fifth]
-    with ProcessPoolExecutor(len(workers), mp_context=spawning) as pool:
-        jobs = [pool.submit(worker, tmp_path, str(number), 20) for number, worker in enumerate(workers)]
-        for job in jobs:
-            job.result()
-    ids = [feature["id"] for feature in json.loads(Path(file.path).read_bytes())["features"]]
-    assert sorted(ids) == sorted(f"{worker}-{number}" for worker in range(len(workers)) for number in range(20))
     assert_nothing_left(tmp_path)
 
 

@@ -1,133 +1,30 @@
-"""Real keepers and real commands; each keeper and each tree must be gone at the end of its test."""
+"""What a keeper starts, ends and records, that it starts nothing twice, and that it outlives its loop."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import secrets
 import select
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from atms_cli.errors import UnavailableError
-from atms_cli.system.keeper_client import Keeper, KeeperGone, Ready, Refused, describe
-from atms_cli.system.process import Launch, Outcome, Started, is_alive, kill_marked, marked, shell, start_time
+from atms_cli.system.keeper import describe
+from atms_cli.system.keeper_client import Keeper, KeeperGone, Ready, Refused
+from atms_cli.system.launch import Launch, Outcome, Started
+from atms_cli.system.tree import is_alive, kill_marked, marked, start_time
+from tests.system.desk import is_gone, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from atms_cli.system.keeper_client import Message
+    from tests.system.keepers import Loop
 
 pytestmark = pytest.mark.timeout(60)
 
 REPOSITORY = str(Path(__file__).parents[2])
-
-
-def until(is_true: Callable[[], object], timeout_s: float = 20) -> None:
-    give_up_at = time.monotonic() + timeout_s
-    while not is_true():
-        assert time.monotonic() < give_up_at, "it did not come true"
-        time.sleep(0.002)
-
-
-class Loop:
-    """What a loop does with keepers, in a directory of its own."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.ids: list[str] = []
-        self.keepers: list[Keeper] = []
-        self.gate = directory / "gate"
-        os.mkfifo(self.gate)
-        self.descriptors: list[int] = []
-        self.heard: dict[int, list[Message]] = {}
-
-    def keeper(self) -> Keeper:
-        keeper = self.unready_keeper()
-        keeper.wait_ready(20)
-        return keeper
-
-    def unready_keeper(self) -> Keeper:
-        keeper = Keeper.start(str(self.directory / "lock"), str(self.directory / "log"))
-        self.keepers.append(keeper)
-        return keeper
-
-    def launch(self, command: str, timeout_s: float | None = None) -> tuple[Launch, str]:
-        run_id = f"run-{secrets.token_hex(8)}"
-        self.ids.append(run_id)
-        record = self.directory / run_id
-        record.mkdir()
-        env = {"PATH": os.environ["PATH"], "GATE": str(self.gate), "PIDS": str(self.directory / "pids")}
-        output = str(record / "output")
-        launch = Launch(run_id, shell(command), str(self.directory), env, output, timeout_s=timeout_s, grace_s=0.2)
-        return launch, str(record)
-
-    def waiting(self, code: int) -> tuple[Launch, str]:
-        return self.launch(f"read line < $GATE; exit {code}")
-
-    def open_gate(self) -> None:
-        """Let all commands go on that wait, now or later."""
-        self.descriptors.append(os.open(self.gate, os.O_RDWR))
-        os.write(self.descriptors[-1], b"\n" * 100)
-
-    def hear(self, keeper: Keeper, count: int) -> list[Message]:
-        """Give exactly so many messages; what came with them is for next time."""
-        give_up_at = time.monotonic() + 30
-        heard = self.heard.setdefault(keeper.pid, [])
-        while len(heard) < count:
-            assert time.monotonic() < give_up_at, heard
-            select.select([keeper], [], [], 1)
-            heard += keeper.receive()
-        self.heard[keeper.pid] = heard[count:]
-        return heard[:count]
-
-    def start(self, keeper: Keeper, launch: Launch, record: str) -> Started:
-        keeper.run(launch, record)
-        (started,) = self.hear(keeper, 1)
-        assert isinstance(started, Started)
-        return started
-
-    def end(self, keeper: Keeper) -> Outcome:
-        (outcome,) = self.hear(keeper, 1)
-        assert isinstance(outcome, Outcome)
-        return outcome
-
-    def die(self, keeper: Keeper) -> None:
-        """Break the pipes, as the death of the loop does."""
-        keeper.close()
-
-    def pids(self, count: int) -> list[int]:
-        path = self.directory / "pids"
-        until(lambda: path.exists() and path.read_text().count("\n") >= count)
-        return [int(line) for line in path.read_text().split()]
-
-
-def is_gone(pid: int) -> bool:
-    born = start_time(pid)
-    return born is None or not is_alive(pid, born)
-
-
-@pytest.fixture
-def loop(tmp_path: Path) -> Iterator[Loop]:
-    loop = Loop(tmp_path)
-    yield loop
-    for keeper in loop.keepers:
-        keeper.abandon()
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, 0):
-            pass
-    for descriptor in loop.descriptors:
-        os.close(descriptor)
-    left = [run_id for run_id, pids in marked(loop.ids).items() if pids]
-    for run_id in left:
-        kill_marked(run_id, 0)
-    assert left == []
 
 
 # One keeper
@@ -322,6 +219,29 @@ def test_the_commands_do_not_hold_the_lock(loop: Loop) -> None:
     assert kill_marked(launch.id, 0) == []
 
 
+def test_whenever_a_keeper_is_killed_nothing_runs_twice(loop: Loop) -> None:
+    launches = [loop.launch("echo $ATMS_RUN_ID >> ran; exit 5") for _ in range(60)]
+    first = loop.keeper()
+    for launch, record in launches:
+        first.run(launch, record)
+    loop.hear(first, 20)
+    os.kill(first.pid, signal.SIGKILL)
+
+    second = loop.keeper()
+    found = marked([launch.id for launch, _ in launches])
+    fresh = [(launch, record) for launch, record in launches if not describe(record).is_claimed]
+    assert not any(found[launch.id] for launch, _ in fresh)
+    for launch, record in fresh:
+        second.run(launch, record)
+    ended = [message for message in loop.hear(second, 2 * len(fresh)) if isinstance(message, Outcome)]
+    assert {outcome.exit_code for outcome in ended} <= {5}
+    until(lambda: not any(marked(loop.ids).values()))
+    ran = (loop.directory / "ran").read_text().split()
+    assert len(ran) == len(set(ran))
+    known = {launch.id for launch, record in launches if describe(record).outcome or describe(record).process}
+    assert len(launches) - 1 <= len(known)
+
+
 def test_a_keeper_that_does_not_get_ready_is_given_up(loop: Loop) -> None:
     first = loop.keeper()
     second = loop.unready_keeper()
@@ -345,8 +265,8 @@ def test_a_keeper_that_cannot_work_is_told_of(loop: Loop) -> None:
 
 CLIENT = """
 import json, os, select, signal, sys
-from atms_cli.system.keeper_client import Keeper, Started
-from atms_cli.system.process import Launch
+from atms_cli.system.keeper_client import Keeper
+from atms_cli.system.launch import Launch
 orders = json.load(sys.stdin)
 keeper = Keeper.start(orders["lock"], orders["log"])
 keeper.wait_ready(20)
@@ -402,123 +322,3 @@ def test_a_loop_that_died_leaves_a_keeper_that_ends_with_the_last_command(loop: 
     outcome = describe(record).outcome
     assert outcome is not None
     assert outcome.exit_code == 9
-
-
-# Adoption
-
-
-def test_adoption_reports_what_the_old_keeper_recorded(loop: Loop) -> None:
-    launch, record = loop.waiting(7)
-    first = loop.keeper()
-    started = loop.start(first, launch, record)
-    loop.die(first)
-    second = loop.keeper()
-    second.adopt(started, record)
-    loop.open_gate()
-    outcome = loop.end(second)
-    assert (outcome.id, outcome.status, outcome.exit_code) == (launch.id, "exited", 7)
-
-
-def test_adoption_of_what_has_ended_meanwhile_reports_it_too(loop: Loop) -> None:
-    launch, record = loop.waiting(7)
-    first = loop.keeper()
-    started = loop.start(first, launch, record)
-    loop.die(first)
-    loop.open_gate()
-    until(lambda: is_gone(first.pid))
-    second = loop.keeper()
-    second.adopt(started, record)
-    assert loop.end(second).exit_code == 7
-
-
-def test_without_its_keeper_an_adopted_command_vanishes_and_so_does_what_it_left(loop: Loop) -> None:
-    launch, record = loop.launch("setsid sleep 600 & echo $! >> $PIDS; read line < $GATE; exit 7")
-    first = loop.keeper()
-    started = loop.start(first, launch, record)
-    left = loop.pids(1)
-    os.kill(first.pid, signal.SIGKILL)
-    assert loop.hear(first, 1) == [KeeperGone()]
-    second = loop.keeper()
-    second.adopt(started, record, grace_s=0.2)
-    assert is_alive(started.pid, started.start_time)
-    loop.open_gate()
-    outcome = loop.end(second)
-    assert (outcome.status, outcome.exit_code) == ("vanished", None)
-    assert all(map(is_gone, left))
-
-
-@pytest.mark.parametrize("is_orphaned", [True, False])
-def test_an_adopted_command_can_be_killed(loop: Loop, is_orphaned: bool) -> None:  # noqa: FBT001 - a parameter of pytest
-    launch, record = loop.waiting(0)
-    first = loop.keeper()
-    started = loop.start(first, launch, record)
-    if is_orphaned:
-        os.kill(first.pid, signal.SIGKILL)
-    loop.die(first)
-    second = loop.keeper()
-    second.adopt(started, record, grace_s=5)
-    second.kill(launch.id, "enough")
-    outcome = loop.end(second)
-    assert (outcome.status, outcome.error) == ("killed", "enough")
-    assert outcome.signal == (None if is_orphaned else signal.SIGINT)
-    assert is_gone(started.pid)
-
-
-def test_a_kill_of_an_adopted_command_is_carried_out_by_a_finishing_keeper(loop: Loop) -> None:
-    launch, record = loop.waiting(0)
-    first = loop.keeper()
-    started = loop.start(first, launch, record)
-    loop.die(first)
-    second = loop.keeper()
-    second.adopt(started, record)
-    second.kill(launch.id, "enough")
-    second.finish()
-    assert loop.end(second).status == "killed"
-    assert loop.hear(second, 1) == [KeeperGone()]
-
-
-def test_an_adopted_command_has_a_deadline(loop: Loop) -> None:
-    launch, record = loop.waiting(0)
-    first = loop.keeper()
-    started = loop.start(first, launch, record)
-    loop.die(first)
-    second = loop.keeper()
-    second.adopt(started, record, timeout_s=0.05)
-    assert loop.end(second).status == "timed_out"
-
-
-def test_a_keeper_does_not_outlive_its_loop_for_the_adopted(loop: Loop) -> None:
-    launch, record = loop.waiting(0)
-    first = loop.keeper()
-    started = loop.start(first, launch, record)
-    loop.die(first)
-    second = loop.keeper()
-    second.adopt(started, record)
-    loop.die(second)
-    until(lambda: is_gone(second.pid))
-    assert is_alive(started.pid, started.start_time)
-    loop.open_gate()
-    until(lambda: describe(record).outcome)
-
-
-def test_whenever_a_keeper_is_killed_nothing_runs_twice(loop: Loop) -> None:
-    launches = [loop.launch("echo $ATMS_RUN_ID >> ran; exit 5") for _ in range(60)]
-    first = loop.keeper()
-    for launch, record in launches:
-        first.run(launch, record)
-    loop.hear(first, 20)
-    os.kill(first.pid, signal.SIGKILL)
-
-    second = loop.keeper()
-    found = marked([launch.id for launch, _ in launches])
-    fresh = [(launch, record) for launch, record in launches if not describe(record).is_claimed]
-    assert not any(found[launch.id] for launch, _ in fresh)
-    for launch, record in fresh:
-        second.run(launch, record)
-    ended = [message for message in loop.hear(second, 2 * len(fresh)) if isinstance(message, Outcome)]
-    assert {outcome.exit_code for outcome in ended} <= {5}
-    until(lambda: not any(marked(loop.ids).values()))
-    ran = (loop.directory / "ran").read_text().split()
-    assert len(ran) == len(set(ran))
-    known = {launch.id for launch, record in launches if describe(record).outcome or describe(record).process}
-    assert len(launches) - 1 <= len(known)

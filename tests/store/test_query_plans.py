@@ -1,0 +1,114 @@
+"""Every hot statement leads by an index: its cost does not grow with the number of tasks."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from atms_cli.store import sql
+from atms_cli.store.listing import SORTS, statement
+from atms_cli.store.memory import in_memory
+from tests.fakes import FakeClock, add, everything
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+HOT = {
+    name: text
+    for name, text in vars(sql).items()
+    if name.isupper()
+    and isinstance(text, str)
+    and name != "SCHEMA"
+    and not text.lstrip().startswith("INSERT OR IGNORE INTO")
+}
+#: Small tables read as a whole, on purpose: replicas, buckets, agents, features.
+WHOLE = {"POSITIONS": "positions", "COUNTS": "counts", "AGENTS": "agents", "FEATURES": "features"}
+#: These sort a handful of rows that an index has found.
+SORTED = {"BLOCKERS", "WAITING_ON", "DUE", "LOAD", "STUCK"}
+
+
+@pytest.fixture(scope="module", params=["empty", "analysed"])
+def connection(request: pytest.FixtureRequest) -> Connection:
+    store = in_memory(FakeClock())
+    if request.param == "analysed":
+        for number in range(50):
+            add(
+                store,
+                f"t{number:02d}",
+                tags=["x"],
+                dependencies=[f"t{number - 1:02d}"] if number else [],
+                feature_id="f1",
+            )
+        store.index.connection.execute("ANALYZE")
+    store.reading()
+    return store.index.connection
+
+
+def plan(connection: Connection, text: str) -> list[str]:
+    values = (
+        [0] * max(text.count("?"), *(int(number) for number in re.findall(r"\?(\d+)", text)), 0) if "?" in text else []
+    )
+    if re.search(r"\?\d", text):
+        values = [0] * max(int(number) for number in re.findall(r"\?(\d+)", text))
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+
+
+@pytest.mark.parametrize("name", sorted(HOT))
+def test_no_statement_walks_through_a_table(connection: Connection, name: str) -> None:
+    steps = plan(connection, HOT[name])
+    scans = [step for step in steps if step.startswith("SCAN")]
+    if name in WHOLE:
+        assert scans == [f"SCAN {WHOLE[name]}"]
+        return
+    # An index walked from one end stops at its first rows.
+    walked = [step for step in scans if "USING" not in step]
+    assert walked == [], steps
+    if name not in SORTED:
+        assert not [step for step in steps if "TEMP B-TREE" in step], steps
+
+
+def test_the_ends_of_indexes_are_all_that_walks(connection: Connection) -> None:
+    walking = {
+        name
+        for name in HOT
+        if name not in WHOLE and any(step.startswith("SCAN") for step in plan(connection, HOT[name]))
+    }
+    assert walking <= {"LAST_EVENTS", "LAST_EVENT_ID", "READY_BY_TIME", "READY_BY_TIME_DOWN", "NEXT_DUE", "NEXT_EXPIRY"}
+
+
+FILTERS: dict[str, dict[str, object]] = {
+    "nothing": {},
+    "status": {"statuses": ["queued"]},
+    "priority": {"priorities": ["high"]},
+    "category": {"categories": ["feature"]},
+    "feature": {"features": ["f1"]},
+    "agent": {"agents": ["anton"]},
+    "bucket": {"buckets": ["ready"]},
+    "tag": {"tags": ["x"]},
+    "due": {"due_before": "2026"},
+}
+
+
+def listing_plan(connection: Connection, wanted: dict[str, object]) -> list[str]:
+    text, values = statement(everything(limit=50, **wanted))
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+
+
+@pytest.mark.parametrize("name", sorted(FILTERS))
+def test_every_filter_of_the_list_leads_by_an_index(connection: Connection, name: str) -> None:
+    steps = listing_plan(connection, FILTERS[name])
+    assert not [step for step in steps if step.startswith("SCAN tasks") and "USING INDEX" not in step], steps
+    if name not in ("tag", "due"):
+        assert not [step for step in steps if "TEMP B-TREE" in step], steps
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_sorts_that_an_index_has(connection: Connection, sort: str, reverse: bool) -> None:  # noqa: FBT001  a table
+    steps = listing_plan(connection, {"sort": sort, "reverse": reverse})
+    # Titles and deadlines are sorted by hand: nobody lists a hundred thousand tasks by title in a loop.
+    if sort not in ("title", "deadline"):
+        assert not [step for step in steps if "TEMP B-TREE" in step], steps
+        assert not [step for step in steps if step.startswith("SCAN tasks") and "USING INDEX" not in step], steps
