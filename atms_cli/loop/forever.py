@@ -126,12 +126,9 @@ class Loop:
 
     def _begin_again(self) -> None:
         """Go on with another keeper when ours was killed: what ran is treated as after a crash of the loop."""
-        if self._stage < _KILL:
-            self._report(
-                {"type": "warning", "text": "the keeper of the running commands has died; taking up what it left"}
-            )
-            self._desk.forget()
-            self._take_over()
+        self._report({"type": "warning", "text": "the keeper of the commands has died; taking up what it left"})
+        self._desk.forget()
+        self._take_over()
 
     def _turn(self) -> None:
         """Settle, record, make durable, and only then launch."""
@@ -190,8 +187,8 @@ class Loop:
                     self._keeper.kill(process, "the loop is stopping")
             elif self._done_stage == _KILL:
                 self._report({"type": "stopping", "text": "killing what runs"})
-                self._keeper.abandon()
-                self._ended += [_lost(process) for process in self._desk.processes()]
+                for process in self._desk.processes():
+                    self._keeper.kill_now(process, "the loop was told to kill it")
 
     def _sleep(self, changes: Changes, signals: _Signals) -> None:
         """Wait for a process to end, a change by others, a signal, or the next moment that matters."""
@@ -296,10 +293,6 @@ class Loop:
             "paused": read.paused() is not None,
             "reasons": [f"{task['id']} ({task['title']}): {why}" for task, why in stranded[:5]],
         }
-
-
-def _lost(process: str) -> Ended:
-    return Ended(process, Outcome(process, "killed").to_json())
 
 
 class _Signals:

@@ -5,7 +5,7 @@ output, one JSON object a line; keeper_client.py is the other end.
 
     {"op": "start", "launch": {...}, "record": DIRECTORY}
     {"op": "adopt", "id", "pid", "start_time", "record": DIRECTORY, "timeout_s", "grace_s"}
-    {"op": "kill", "id", "reason"}
+    {"op": "kill", "id", "reason"}    {"op": "kill_now", "id", "reason"}
 
     {"event": "ready"}    {"event": "started", "id", "pid", "start_time"}
     {"event": "refused", "id", "error"}    {"event": "ended", ...outcome}
@@ -186,7 +186,7 @@ class _Keeper:
 
     def _kill_own(self) -> None:
         for run_id in self._own:
-            self._processes.kill(run_id, "the keeper was told to end")
+            self._processes.kill_now(run_id, "the keeper was told to end")
 
     def _read(self) -> None:
         chunk = os.read(_REQUESTS, 1 << 16)
@@ -218,6 +218,8 @@ class _Keeper:
                 self._adopt(Started(run_id, request["pid"], request["start_time"]), request)
             case "kill":
                 self._processes.kill(run_id, request["reason"])
+            case "kill_now":
+                self._processes.kill_now(run_id, request["reason"])
             case unknown:
                 raise ValueError(f"no such operation: {unknown}")
 

@@ -117,6 +117,10 @@ class Keeper:
         """Order the end of a whole tree; of one that has ended already, nothing comes."""
         self.send({"op": "kill", "id": run_id, "reason": reason})
 
+    def kill_now(self, run_id: str, reason: str) -> None:
+        """Order the end of a whole tree without grace, whatever was ordered before."""
+        self.send({"op": "kill_now", "id": run_id, "reason": reason})
+
     def send(self, request: dict[str, Any]) -> None:
         """Send one request; a keeper that has died loses it like one it had not read yet, and `receive` tells."""
         if self._requests is None:

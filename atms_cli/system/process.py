@@ -125,6 +125,18 @@ class Processes:
         run.condemn("killed", reason)
         return True
 
+    def kill_now(self, run_id: str, reason: str) -> bool:
+        """End a tree without grace, also one that is being ended gently; false if it has ended."""
+        run = self._runs.get(run_id)
+        if run is None:
+            return False
+        if run.ending is None:
+            run.condemn("killed", reason)
+        if run.ending is not None:
+            run.ending.hurry()
+        self._next_look = -inf
+        return True
+
     def poll(self, timeout_s: float | None = None) -> list[Outcome]:
         """Wait until something has ended, at most that long, and give what has; None waits as long as it takes."""
         until = inf if timeout_s is None else time.monotonic() + timeout_s

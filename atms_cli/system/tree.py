@@ -239,6 +239,11 @@ class Ending:
         self.survivors = [seen.pid for seen in tree]
         return not tree or now >= self._give_up_at
 
+    def hurry(self) -> None:
+        """Leave out what is gentle: the last signal is due now."""
+        self._signals = self._signals[-1:]
+        self._next_at = -inf
+
     def _send(self, number: signal.Signals, tree: list[Seen], now: float) -> None:
         for seen in tree:
             _signal(seen, number)
