@@ -93,7 +93,9 @@ def _report(arguments: list[str]) -> int:
     with tempfile.NamedTemporaryFile("w", prefix="atms-report-", suffix=".txt", delete=False, encoding="utf-8") as file:
         file.write(f"atms {__version__}, Python {platform.python_version()}, {platform.platform()}\n")
         file.write(f"arguments: {arguments}\n\n{traceback.format_exc()}")
-    _tell(InternalError("atms has a bug and could not go on", f"please report it with this file: {file.name}"), arguments)
+    _tell(
+        InternalError("atms has a bug and could not go on", f"please report it with this file: {file.name}"), arguments
+    )
     return EXIT_INTERNAL
 
 

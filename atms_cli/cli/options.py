@@ -123,9 +123,13 @@ WaitTimeout = Annotated[
 ]
 
 ImportFile = Annotated[str, Argument(metavar="FILE", help="What to read; `-` for standard input.")]
-Form = Annotated[str | None, Option("--form", metavar="F", help="One of: " + ", ".join(FORMS) + "; recognised if not given.")]
+Form = Annotated[
+    str | None, Option("--form", metavar="F", help="One of: " + ", ".join(FORMS) + "; recognised if not given.")
+]
 ImportDryRun = Annotated[bool, Option("--dry-run", help="Show what would be added, and add nothing.")]
-ExportFormat = Annotated[str | None, Option("--format", metavar="F", help="One of: json, jsonl, csv, md; json if not given.")]
+ExportFormat = Annotated[
+    str | None, Option("--format", metavar="F", help="One of: json, jsonl, csv, md; json if not given.")
+]
 
 # Agents
 AgentName = Annotated[str, Argument(metavar="NAME", help="The agent's name.")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.cli.render import one_line, plural
+from atms_cli.cli.render import cut, plural
 from atms_cli.domain.moment import describe_duration
 
 TYPE_CHECKING = False
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from atms_cli.cli.call import Call
     from atms_cli.domain.records import JsonObject
 
+#: A title longer than this is cut.
+_TITLE_COLUMNS = 60
 #: Mark and style of each report.
 _MARKS = {
     "started": ("▶", "cyan"),
@@ -61,7 +63,7 @@ def _words(call: Call, kind: str, report: JsonObject) -> str:
         return str(report["text"])
     if kind == "feature":
         return f"{report['feature']}  {report['from']} → {report['to']}"
-    subject = f"{call.style(str(report['task']), 'bold')}  {one_line(str(report['title']))}"
+    subject = f"{call.style(str(report['task']), 'bold')}  {cut(str(report['title']), _TITLE_COLUMNS)}"
     seconds = report.get("seconds")
     took = f" in {describe_duration(seconds)}" if isinstance(seconds, int | float) else ""
     who = f" ({report['agent']})" if report.get("agent") and kind in _TRANSIENT else ""
@@ -74,7 +76,8 @@ def summary(call: Call, report: JsonObject) -> str:
     parts = [f"{report['completed']} completed"]
     parts += [f"{report[name]} {name}" for name in ("failed", "blocked", "cancelled", "unassigned") if report[name]]
     style = "red" if report["failed"] else "yellow" if report["blocked"] or report["unassigned"] else "green"
-    lines = [call.style("done: " + ", ".join(parts), style)]
+    word = "done" if style == "green" and not report["interrupted"] else "ended"
+    lines = [call.style(f"{word}: {', '.join(parts)}", style)]
     if report["paused"]:
         lines.append("the queue is paused; go on with: atms queue resume")
     reasons = report["reasons"]
@@ -82,5 +85,6 @@ def summary(call: Call, report: JsonObject) -> str:
     if report["interrupted"] and report["left"]:
         lines.append(f"{plural(int(str(report['left'])), 'task')} left; go on with: atms run --drain")
     if report["failed"]:
-        lines.append("see why: atms task list --status failed, atms task logs ID; try again: atms task retry ID")
+        lines.append("see why: atms task list --status failed, then atms task logs ID")
+        lines.append("try again: atms task retry ID")
     return "\n".join(lines)

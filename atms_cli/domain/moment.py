@@ -8,7 +8,10 @@ from __future__ import annotations
 from atms_cli.errors import UsageError
 
 _DAY_MS = 86_400_000
+_YEAR_10000_MS = 253_402_300_800_000
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+#: A century; times beyond the year 9999 would no longer sort as text.
+_MOST_S = 36_525 * 86_400.0
 _ISO_LENGTH = len("2026-11-22T17:26:00")
 
 
@@ -97,7 +100,10 @@ def _parse_duration(text: str) -> float:
     bare = digits[:-1]
     if bare and text != bare:
         raise ValueError(text)
-    return total + float(bare or 0)
+    total += float(bare or 0)
+    if total > _MOST_S:
+        raise ValueError(text)
+    return total
 
 
 def parse_when(text: str, now: str) -> str:
@@ -115,9 +121,10 @@ def parse_when(text: str, now: str) -> str:
 def _exact_ms(iso: str) -> int:
     """Return milliseconds since the epoch of a time that is in the calendar, unlike 30 February."""
     bare = iso[:_ISO_LENGTH]
-    if to_iso(to_ms(bare))[:_ISO_LENGTH] != bare:
+    at_ms = to_ms(iso)
+    if to_iso(to_ms(bare))[:_ISO_LENGTH] != bare or at_ms >= _YEAR_10000_MS:
         raise ValueError(iso)
-    return to_ms(iso)
+    return at_ms
 
 
 def _complete(words: str) -> str:

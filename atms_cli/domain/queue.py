@@ -77,7 +77,7 @@ def waits_for(task: Task, dependencies: Sequence[Dependency], now: str, *, pause
             {"kind": task["status"], "text": f"it is {task['status']}: {task['reason'] or 'no reason given'}"}
         )
     reasons.extend(
-        _waits_for_dependency(dependency) for dependency in dependencies if dependency["status"] != "completed"
+        _waits_for_dependency(task, dependency) for dependency in dependencies if dependency["status"] != "completed"
     )
     if task["not_before"] and task["not_before"] > now:
         left = describe_duration(seconds_between(now, task["not_before"]))
@@ -89,7 +89,7 @@ def waits_for(task: Task, dependencies: Sequence[Dependency], now: str, *, pause
     return reasons
 
 
-def _waits_for_dependency(dependency: Dependency) -> JsonObject:
+def _waits_for_dependency(task: Task, dependency: Dependency) -> JsonObject:
     status = dependency["status"].replace("_", " ")
     reason: JsonObject = {
         "kind": "dependency",
@@ -99,7 +99,6 @@ def _waits_for_dependency(dependency: Dependency) -> JsonObject:
     }
     if dependency["status"] in DEAD_ENDS:
         again = "retry" if dependency["status"] == "failed" else "reopen"
-        reason["hint"] = (
-            f"atms task {again} {dependency['id']}, or atms task depend ID --on {dependency['id']} --remove to go on without it"
-        )
+        without = f"atms task depend {task['id']} --on {dependency['id']} --remove"
+        reason["hint"] = f"atms task {again} {dependency['id']}, or go on without it: {without}"
     return reason

@@ -6,7 +6,7 @@ asked is already true; it raises when the request is refused. `evolve` folds an 
 
 from __future__ import annotations
 
-from atms_cli.domain.moment import seconds_between
+from atms_cli.domain.moment import seconds_between, to_iso, to_ms
 from atms_cli.errors import AtmsError, ConflictError, UsageError
 
 TYPE_CHECKING = False
@@ -123,6 +123,7 @@ EDITABLE = (
     "feature_id", "required_capabilities", "tags", "metadata", "context", "validation_criteria", "command", "prompt", "agent",
     "deadline", "not_before", "timeout", "max_attempts",
 )  # fmt: skip
+_TIMES = frozenset(name for name in DEFAULTS if name.endswith("_at")) | {"deadline", "not_before"}
 _FIELDS = (frozenset(DEFAULTS) | {"title"}) - {"status", "dependencies"}
 #: The most characters in a title.
 MAX_TITLE = 500
@@ -159,22 +160,29 @@ def _is_superseded(task: Task, kind: str) -> bool:
 
 def _born(event: Event) -> Task:
     data = event["data"]
-    task: JsonObject = {"id": event["key"], "title": "", **DEFAULTS, **data}
-    for name, defaults in _NESTED_DEFAULTS.items():
-        given = task[name]
-        task[name] = {**defaults, **(given if isinstance(given, dict) else {})}
+    task: JsonObject = {"id": event["key"], "title": "", **DEFAULTS, **data, **_nested(data)}
     if task["status"] == "queued":
         task["queued_at"] = event["at"]
     task["created_at"] = task["updated_at"] = event["at"]
     return task  # type: ignore[return-value]
 
 
+def _nested(given: Mapping[str, object]) -> JsonObject:
+    """Return the fields that hold fields, each whole."""
+    own = {name: value for name, value in given.items() if isinstance(value, dict)}
+    return {name: {**defaults, **own.get(name, {})} for name, defaults in _NESTED_DEFAULTS.items()}
+
+
 def _settled(event: Event) -> Task:
     """Return a task as another workspace knew it; nobody here is at work on it."""
-    whole = event["data"]["task"]
-    task: JsonObject = {"title": "", **DEFAULTS, **(whole if isinstance(whole, dict) else {}), "id": event["key"]}
+    given = event["data"]["task"]
+    whole = given if isinstance(given, dict) else {}
+    task: JsonObject = {"title": "", **DEFAULTS, **whole, **_nested(whole), "id": event["key"]}
     if task["status"] in ACTIVE:
-        task |= {"status": "queued", "assigned_agent": None, "lease": None, "run": None}
+        task["status"] = "queued"
+    task |= {"lease": None, "run": None, **({"assigned_agent": None} if task["status"] == "queued" else {})}
+    for stamp in ("created_at", "updated_at", *(("queued_at",) if task["status"] == "queued" else ())):
+        task[stamp] = task[stamp] or event["at"]
     return task  # type: ignore[return-value]
 
 
@@ -234,10 +242,32 @@ def _check_title(title: Json) -> None:
 
 
 def imported(task_id: str, original: JsonObject) -> Fact:
-    """State that a task came whole from another workspace, with its events."""
-    whole = {name: original[name] for name in ("title", *DEFAULTS) if name in original}
+    """State that a task came whole from another workspace, with its events.
+
+    Raises:
+        UsageError: somebody has edited it since, and a field is no good.
+
+    """
+    whole = {name: original[name] for name in ("title", *DEFAULTS) if original.get(name) is not None}
+    _check_title(whole.get("title"))
     check_fields(whole)
+    if whole.get("status", "queued") not in STATUSES:
+        raise UsageError(f"`{whole['status']}` is not a status", f"choose one of: {', '.join(STATUSES)}")
+    for name, value in whole.items():
+        if not _fits(name, value):
+            raise UsageError(f"`{task_id}` has {value!r} as its {name}")
     return "task.imported", task_id, {"task": whole, "history": original.get("history", [])}
+
+
+def _fits(name: str, value: Json) -> bool:
+    """Return whether a value is of the kind that a field holds."""
+    if name in _TIMES:
+        try:
+            return to_iso(to_ms(value)) == value if isinstance(value, str) else False
+        except ValueError:
+            return False
+    default = DEFAULTS.get(name)
+    return default is None or type(value) is type(default)
 
 
 def restored(present: Task, before: Task | None, undoes: JsonObject) -> Fact:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 #: How long an older keeper may take to hand over, and how often to look even if nothing was noticed.
 _KEEPER_TIMEOUT_S = 30.0
 _LONGEST_SLEEP_S = 30.0
+_RUN_LOCK_TIMEOUT_S = 0.3
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Interrupts: start nothing new; stop what runs; kill it.
 _FINISH, _STOP, _KILL = 1, 2, 3
@@ -74,7 +75,8 @@ class Loop:
             ConflictError: another loop is at work here.
 
         """
-        lock = Lock(join(self._ws.directory, paths.RUN_LOCK), timeout_s=0)
+        # Whoever asks whether a loop is at work holds the lock for a moment.
+        lock = Lock(join(self._ws.directory, paths.RUN_LOCK), timeout_s=_RUN_LOCK_TIMEOUT_S)
         if not lock.acquire():
             name = holder(join(self._ws.directory, paths.RUN_LOCK))
             raise ConflictError(

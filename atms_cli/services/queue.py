@@ -72,7 +72,7 @@ def pause(ws: Workspace, reason: str | None) -> bool:
     with ws.store.writing(ws.actor) as tx:
         if tx.read.paused() is not None:
             return False
-        tx.record([("queue.paused", "default", {"reason": reason})])
+        tx.record([("queue.paused", "queue/default", {"reason": reason})])
         return True
 
 
@@ -81,7 +81,7 @@ def resume(ws: Workspace) -> bool:
     with ws.store.writing(ws.actor) as tx:
         if tx.read.paused() is None:
             return False
-        tx.record([("queue.resumed", "default", {})])
+        tx.record([("queue.resumed", "queue/default", {})])
         return True
 
 

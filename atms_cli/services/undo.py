@@ -66,9 +66,7 @@ def _inverse(tx: Transaction, key: str, events: Sequence[Event], taken_back: set
     history = tx.read.history(key)
     first = min(event["id"] for event in events)
     gone = taken_back | {str(each) for event in history for each in _undone_by(event)}
-    since = [
-        event for event in history if event["id"] > first and event["id"] not in gone and not _undone_by(event)
-    ]
+    since = [event for event in history if event["id"] > first and event["id"] not in gone and not _undone_by(event)]
     if since:
         raise ConflictError(
             f"`{key}` has changed since: {since[-1]['type']} by {since[-1]['actor']}", f"see: atms log {key}"

@@ -20,8 +20,17 @@ def examine(journal: Segments, index: Index, lock: Exclusive) -> list[JsonObject
 
 
 def _damaged_segments(journal: Segments, replica: str) -> list[JsonObject]:
-    found: list[JsonObject] = []
-    for segment in journal.segments(replica):
+    numbers = journal.segments(replica)
+    lost = sorted(set(range(1, max(numbers, default=0) + 1)) - set(numbers))
+    found: list[JsonObject] = [
+        {
+            "check": "journal",
+            "detail": f"segment {number} of {replica} is missing",
+            "repair": "restore it from a backup",
+        }
+        for number in lost
+    ]
+    for segment in numbers:
         try:
             for _ in journal.read(replica, segment, 0):
                 pass

@@ -191,7 +191,7 @@ def _is_torn(next_byte: bytes, line: bytes) -> bool:
     """Return whether a bad line is an unfinished end of file: cut short, or never filled by a disk that lost power."""
     if next_byte:
         return False
-    if b"\0" in line:
+    if line.endswith(b"\0"):
         return True
     return not line.endswith(b"\n") and not _is_whole(line[:-1] + b"\n")
 

@@ -133,7 +133,7 @@ class Projector:
             self._run(sql.PUT_FEATURE, (event["key"], encode(state)))
 
     def _apply_to_queue(self, event: Event) -> None:
-        if self._is_newest(event):
+        if event["type"] in ("queue.paused", "queue.resumed") and self._is_newest(event):
             self._run(sql.PUT_META, ("paused", encode(event["data"]) if event["type"] == "queue.paused" else None))
 
     def flush(self) -> None:

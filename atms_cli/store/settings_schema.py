@@ -26,7 +26,9 @@ def _seconds(value: object) -> object:
 
 
 #: Seconds, written as a number or like 90s, 15m, 1h30m, 2d.
-Duration = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=float | str), Field(gt=0, allow_inf_nan=False)]
+Duration = Annotated[
+    float, BeforeValidator(_seconds, json_schema_input_type=float | str), Field(gt=0, allow_inf_nan=False)
+]
 GateKind = Literal["lint", "format", "types", "test", "coverage", "security", "performance", "build", "docs", "custom"]
 Stage = Literal["task", "pre-commit", "pre-push", "ci", "manual"]
 _DEFAULT = defaults.default()

@@ -36,10 +36,14 @@ class Changes:
         self._observer: BaseObserver | None = None
 
     def __enter__(self) -> Changes:
+        import logging
+
         from watchdog.events import FileSystemEventHandler
         from watchdog.observers import Observer
         from watchdog.observers.polling import PollingObserver
 
+        # It warns of an observer that stops while an event is on its way, which is nobody's concern.
+        logging.getLogger("watchdog").setLevel(logging.CRITICAL)
         handler = FileSystemEventHandler()
         handler.on_any_event = self._notice  # type: ignore[method-assign]
         try:

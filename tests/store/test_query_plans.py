@@ -33,12 +33,12 @@ SORTED = {"BLOCKERS", "WAITING_ON", "DUE", "LOAD", "STUCK"}
 def connection(request: pytest.FixtureRequest) -> Connection:
     store = in_memory(FakeClock())
     if request.param == "analysed":
-        for number in range(50):
+        for number in range(400):
             add(
                 store,
-                f"t{number:02d}",
-                tags=["x"],
-                dependencies=[f"t{number - 1:02d}"] if number else [],
+                f"t{number:03d}",
+                tags=[f"x{number}"],
+                dependencies=[f"t{number - 1:03d}"] if number else [],
                 feature_id="f1",
             )
         store.index.connection.execute("ANALYZE")
@@ -102,6 +102,8 @@ def test_every_filter_of_the_list_leads_by_an_index(connection: Connection, name
     assert not [step for step in steps if step.startswith("SCAN tasks") and "USING INDEX" not in step], steps
     if name not in ("tag", "due"):
         assert not [step for step in steps if "TEMP B-TREE" in step], steps
+    if name != "nothing":
+        assert [step for step in steps if step.startswith("SEARCH tasks")], steps
 
 
 @pytest.mark.parametrize("sort", SORTS)

@@ -24,7 +24,7 @@ def slug(title: str) -> str:
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode()
     return "-".join("".join(c if c.isalnum() else " " for c in plain.lower()).split())
 '''
-_TEST_SLUGS = '''import unittest
+_TEST_SLUGS = """import unittest
 
 from textkit.slugs import slug
 
@@ -32,8 +32,10 @@ from textkit.slugs import slug
 class SlugTest(unittest.TestCase):
     def test_accents_and_punctuation_go(self) -> None:
         self.assertEqual(slug("Crème brûlée, at last!"), "creme-brulee-at-last")
-'''
-_DOC_SLUGS = "# Slugs\n\n`textkit.slugs.slug(title)` makes a readable address: `Crème brûlée!` becomes `creme-brulee`.\n"
+"""
+_DOC_SLUGS = (
+    "# Slugs\n\n`textkit.slugs.slug(title)` makes a readable address: `Crème brûlée!` becomes `creme-brulee`.\n"
+)
 _HASTY_WORDS = '''"""Counting words."""
 
 

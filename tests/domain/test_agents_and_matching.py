@@ -1,0 +1,177 @@
+"""Who may work, on what, and what an attempt's end means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atms_cli.domain import agent as agents
+from atms_cli.domain import attempt, config, matching
+from atms_cli.domain import task as tasks
+from atms_cli.errors import AtmsError, ConflictError, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from atms_cli.domain.records import Agent, Event, JsonObject, Task
+
+NOW = "2026-01-02T03:04:05.000Z"
+
+
+def event_of(kind: str, key: str, data: JsonObject) -> Event:
+    return {"v": 1, "id": "e1", "at": NOW, "type": kind, "key": key, "actor": "ann", "data": data}
+
+
+def worker(name: str = "anton", **fields: object) -> Agent:
+    given: JsonObject = {"command": "work", **fields}  # type: ignore[dict-item]
+    ((kind, key, data),) = agents.register(None, name, given)
+    found = agents.evolve(None, event_of(kind, key, data))
+    assert found is not None
+    return found
+
+
+def made(**fields: object) -> Task:
+    given: JsonObject = {"title": "Work", **fields}  # type: ignore[dict-item]
+    (fact,) = tasks.create("t1", given, created_by="ann", draft=False)
+    found = tasks.evolve(None, event_of(*fact))
+    assert found is not None
+    return found
+
+
+def running(attempts: int, **fields: object) -> Task:
+    return {**made(**fields), "status": "in_progress", "attempts": attempts}
+
+
+def test_registering_holds_only_what_differs_and_twice_changes_nothing() -> None:
+    facts = agents.register(None, "anton", {"kind": "command", "command": "work", "max_concurrent": 1})
+    assert facts == [("agent.registered", "anton", {"command": "work"})]
+    anton = worker()
+    assert anton["registered_at"] == NOW
+    assert agents.register(anton, "anton", {"command": "work"}) == []
+    assert agents.register(anton, "anton", {"command": "work", "max_concurrent": 2}) != []
+    assert agents.evolve(anton, event_of("agent.removed", "anton", {})) is None
+    assert agents.evolve(anton, event_of("agent.from_the_future", "anton", {})) is anton
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [("", {}), ("x" * 65, {}), ("a b", {}), ("ä", {}), ("shell", {}), ("a", {"kind": "robot"}), ("a", {"command": " "}),
+     ("a", {"max_concurrent": 0}), ("a", {"max_concurrent": "2"})],
+)  # fmt: skip
+def test_what_would_not_work_later_is_refused_now(name: str, fields: JsonObject) -> None:
+    with pytest.raises(UsageError):
+        agents.register(None, name, {"command": "work", **fields})
+
+
+def test_agents_of_the_file_are_changed_in_the_file() -> None:
+    declared = agents.declared("anton", {"command": "work"})
+    assert declared["source"] == "atms.yaml"
+    with pytest.raises(ConflictError):
+        agents.register(declared, "anton", {"command": "other"})
+    with pytest.raises(ConflictError):
+        agents.remove(declared, "anton")
+    with pytest.raises(NotFoundError):
+        agents.remove(None, "anton")
+    assert agents.remove(worker(), "anton") == [("agent.removed", "anton", {})]
+
+
+def test_who_names_no_skill_takes_anything_and_who_names_one_only_that() -> None:
+    task = made(required_capabilities=["python", "testing"])
+    assert matching.refusal(worker(), task) is None
+    assert matching.refusal(worker(capabilities=["testing"], languages=["python"]), task) is None
+    assert matching.refusal(worker(capabilities=["testing"], specialization="python"), task) is None
+    assert matching.refusal(worker(capabilities=["testing"]), task) == "it lacks python"
+    assert matching.refusal(worker(capabilities=["x"]), made()) is None
+
+
+def test_a_task_may_ask_for_its_agent() -> None:
+    assert matching.refusal(worker("berta"), made(agent="anton")) == "the task asks for anton"
+    assert matching.refusal(worker("anton"), made(agent="anton")) is None
+
+
+def test_commands_belong_to_the_shell_and_nothing_else_does() -> None:
+    shell, anton, puller = agents.shell(4), worker(), worker("petra", kind="pull", command=None)
+    everyone = [shell, anton, puller]
+    assert matching.may_run(everyone, made(command="true")) == [shell]
+    assert matching.may_run(everyone, made(command="true", agent="anton")) == [anton]
+    assert matching.may_run(everyone, made(command="true", agent="shell")) == [shell, anton][:1]
+    assert matching.may_run(everyone, made()) == [anton]
+    assert matching.refusal(shell, made()) is not None
+
+
+def test_the_least_loaded_is_chosen_and_nobody_beyond_the_limit() -> None:
+    anton, berta = worker("anton", max_concurrent=4), worker("berta", max_concurrent=1)
+    task = made()
+    assert matching.choose([berta, anton], task, {}) == anton
+    assert matching.choose([anton, berta], task, {"anton": 1}) == berta
+    assert matching.choose([anton, berta], task, {"anton": 3, "berta": 1}) == anton
+    assert matching.choose([anton, berta], task, {"anton": 4, "berta": 1}) is None
+    assert matching.choose([], task, {}) is None
+
+
+@given(st.dictionaries(st.sampled_from("abcde"), st.tuples(st.integers(1, 5), st.integers(0, 6)), min_size=1))
+def test_the_choice_does_not_depend_on_the_order_of_agents(found: dict[str, tuple[int, int]]) -> None:
+    force = [worker(name, max_concurrent=most) for name, (most, _) in found.items()]
+    load = {name: active for name, (_, active) in found.items()}
+    chosen = matching.choose(force, made(), load)
+    assert matching.choose(force[::-1], made(), load) == chosen
+    if chosen is None:
+        assert all(active >= most for most, active in found.values())
+    else:
+        assert load[chosen["name"]] < chosen["max_concurrent"]
+
+
+@given(st.integers(min_value=1, max_value=10_000), st.floats(0.001, 1e4), st.floats(0.001, 1e6))
+def test_backoff_grows_from_the_base_to_the_most(attempts: int, base: float, most: float) -> None:
+    wait = attempt.backoff_s(attempts, base, most)
+    assert 0 < wait <= most
+    assert wait <= attempt.backoff_s(attempts + 1, base, most)
+    if base <= most:
+        assert attempt.backoff_s(1, base, most) == base
+
+
+def test_backoff_doubles() -> None:
+    assert [attempt.backoff_s(number, 1.0, 10.0) for number in range(1, 6)] == [1, 2, 4, 8, 10]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words", "success"),
+    [
+        ({"status": "exited", "exit_code": 0}, "exit code 0", True),
+        ({"status": "exited", "exit_code": 3}, "exit code 3", False),
+        ({"status": "signalled", "signal": 9, "exit_code": None}, "killed by signal 9", False),
+        ({"status": "timed_out", "exit_code": 0}, "ran longer than its timeout", False),
+        ({"status": "stalled"}, "was silent for too long", False),
+        ({"status": "killed", "exit_code": 0}, "was stopped", False),
+        ({"status": "vanished"}, "vanished without leaving an exit status", False),
+        ({"status": "unstartable", "error": "no such file"}, "could not be started: no such file", False),
+        ({}, "None", False),
+    ],
+)
+def test_outcomes_in_words(outcome: JsonObject, words: str, success: bool) -> None:  # noqa: FBT001  a table
+    assert attempt.describe(outcome) == words
+    assert attempt.is_success(outcome) is success
+
+
+def test_a_failure_is_tried_again_within_the_limit() -> None:
+    execution = config.default()["execution"]
+    result: JsonObject = {"status": "exited", "exit_code": 1}
+    ((kind, _, data),) = attempt.after_failure(running(1), "exit code 1", result, execution, NOW)
+    assert (kind, data["not_before"], data["reason"]) == ("task.retried", NOW, "attempt 1 of 3: exit code 1")
+    ((kind, _, data),) = attempt.after_failure(running(3), "exit code 1", result, execution, NOW)
+    assert (kind, data["reason"]) == ("task.failed", "exit code 1 after 3 attempts")
+    ((kind, _, data),) = attempt.after_failure(running(1, max_attempts=1), "exit code 1", result, execution, NOW)
+    assert (kind, data["reason"]) == ("task.failed", "exit code 1")
+
+
+def test_what_cannot_start_is_not_tried_again() -> None:
+    execution = config.default()["execution"]
+    ((kind, _, _),) = attempt.after_failure(running(1), "no such file", {"status": "unstartable"}, execution, NOW)
+    assert kind == "task.failed"
+
+
+def test_after_the_end_nothing_is_tried_again() -> None:
+    done: Task = {**made(), "status": "completed"}
+    with pytest.raises(AtmsError):
+        attempt.after_failure(done, "x", {}, config.default()["execution"], NOW)

@@ -1,0 +1,257 @@
+"""Stand-ins for the world: a clock moved by hand, ids that count, and a workspace without a file."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from atms_cli.domain import config
+from atms_cli.domain import task as tasks
+from atms_cli.domain.agent import DEFAULTS as AGENT_DEFAULTS
+from atms_cli.domain.gate import DEFAULTS as GATE_DEFAULTS
+from atms_cli.domain.moment import to_iso
+from atms_cli.errors import ConflictError
+from atms_cli.store.jsonedit import amend
+from atms_cli.store.memory import in_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from atms_cli.domain.config import Config
+    from atms_cli.domain.records import Edit, Event, Fact, Gate, JsonObject, Task
+    from atms_cli.ports import Clock, Ids, Replication, Repository, Store, TaskFilter
+    from atms_cli.store.eventstore import EventStore
+
+#: 2026-01-02T03:04:05.000Z
+START_MS = 1_767_323_045_000
+
+
+class FakeClock:
+    """Time that stands still until it is moved."""
+
+    def __init__(self, now_ms: int = START_MS) -> None:
+        self.at_ms = now_ms
+
+    def now_ms(self) -> int:
+        return self.at_ms
+
+    def monotonic(self) -> float:
+        return self.at_ms / 1000
+
+    def advance(self, seconds: float) -> str:
+        self.at_ms += round(seconds * 1000)
+        return self.now()
+
+    def now(self) -> str:
+        return to_iso(self.at_ms)
+
+
+class CountingIds:
+    """Ids that say which they are: t0001, t0002, …"""
+
+    def __init__(self) -> None:
+        self._made = 0
+
+    def _next(self, letter: str) -> str:
+        self._made += 1
+        return f"{letter}{self._made:04d}"
+
+    def task(self) -> str:
+        return self._next("t")
+
+    def run(self) -> str:
+        return self._next("run")
+
+    def token(self) -> str:
+        return self._next("token")
+
+    def replica(self) -> str:
+        return self._next("repl")
+
+
+class FakeRoadmap:
+    """FEATURES.json in memory."""
+
+    def __init__(self, document: JsonObject | None = None) -> None:
+        self.path = "/nowhere/FEATURES.json"
+        self.document = document
+        self.edits: list[Edit] = []
+
+    def read(self) -> JsonObject | None:
+        return copy.deepcopy(self.document)
+
+    def change(self, decide: Callable[[JsonObject], Sequence[Edit]]) -> bool:
+        assert self.document is not None
+        edits = list(decide(copy.deepcopy(self.document)))
+        self.edits += edits
+        amended = amend(self.document, edits)
+        assert isinstance(amended, dict)
+        self.document = dict(amended)
+        return bool(edits)
+
+    def create(self, document: JsonObject) -> None:
+        if self.document is not None:
+            raise ConflictError("exists already")
+        self.document = copy.deepcopy(document)
+
+
+class FakeRunner:
+    """Runs nothing: each gate ends as was said beforehand, or with exit code 0."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, JsonObject] = {}
+        self.launched: list[JsonObject] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def ends(self, gate: str, **outcome: object) -> None:
+        self.outcomes[gate] = outcome  # type: ignore[assignment]
+
+    def run(self, launches: Sequence[JsonObject], at_once: int, ended: Callable[[JsonObject], None]) -> None:
+        assert at_once > 0
+        self.meanwhile()
+        for launch in launches:
+            self.launched.append(launch)
+            gate = str(launch["id"]).partition(".")[2]
+            outcome = self.outcomes.get(gate, {"status": "exited", "exit_code": 0})
+            ended({"id": launch["id"], "duration_s": 0.5, **outcome})
+
+
+class FakeRunFiles:
+    """The files of runs in a dictionary."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, str] = {}
+
+    def prepare(self, run: str) -> str:
+        return f"/nowhere/runs/{run}"
+
+    def write(self, run: str, name: str, text: str) -> str:
+        self.files[self.path(run, name)] = text
+        return self.path(run, name)
+
+    def path(self, run: str, name: str) -> str:
+        return f"/nowhere/runs/{run}/{name}"
+
+    def tail(self, run: str, name: str, lines: int) -> str:
+        return "\n".join(self.files.get(self.path(run, name), "").splitlines()[-lines:])
+
+
+class FakeSettings:
+    """atms.yaml in a dictionary; only gates can be edited."""
+
+    path = "/nowhere/atms.yaml"
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def load(self) -> Config:
+        return self._config
+
+    def raw(self) -> JsonObject:
+        return {"gates": dict(self._config["gates"])}
+
+    def edit(self, change: Callable[[dict[str, object]], None]) -> None:
+        document: dict[str, object] = {"gates": {}}
+        change(document)
+        gates = document["gates"]
+        assert isinstance(gates, dict)
+        for name, fields in gates.items():
+            self._config["gates"][name] = {"name": name, **GATE_DEFAULTS, **fields}  # type: ignore[typeddict-item]
+
+
+class FakeWorkspace:
+    """A workspace in memory; `acting_as` gives the same one to somebody else."""
+
+    def __init__(self, document: JsonObject | None = None) -> None:
+        self.root = "/nowhere"
+        self.actor = "ann"
+        self.agent: str | None = None
+        self.time = FakeClock()
+        self.clock: Clock = self.time
+        self.ids: Ids = CountingIds()
+        self.environ: Mapping[str, str] = {"PATH": "/bin", "GIT_DIR": "/somebody/else's"}
+        self.store: Store = in_memory(self.clock)
+        self.config = config.default()
+        self.settings = FakeSettings(self.config)
+        self.roadmap = FakeRoadmap(document)
+        self.runner = FakeRunner()
+        self.run_files = FakeRunFiles()
+        self.holder: str | None = None
+
+    def acting_as(self, agent: str | None) -> FakeWorkspace:
+        other = copy.copy(self)
+        other.agent = agent
+        other.actor = f"agent:{agent}" if agent else "ann"
+        return other
+
+    @property
+    def repository(self) -> Repository:
+        raise NotImplementedError("there is no git in memory")
+
+    @property
+    def replication(self) -> Replication:
+        raise NotImplementedError("there are no other clones in memory")
+
+    def loop_holder(self) -> str | None:
+        return self.holder
+
+    def reload_config(self) -> None:
+        """Settings in memory are always the present ones."""
+
+    def define_gate(self, name: str, **fields: object) -> Gate:
+        gate: Gate = {"name": name, "command": "true", **GATE_DEFAULTS, **fields}  # type: ignore[typeddict-item]
+        self.config["gates"][name] = gate
+        return gate
+
+    def declare_agent(self, name: str, **fields: object) -> None:
+        self.config["agents"][name] = {**AGENT_DEFAULTS, "command": "work", **fields}  # type: ignore[dict-item]
+
+
+def everything(**wanted: object) -> TaskFilter:
+    """Return a filter that lets all tasks through but for what is asked."""
+    base: TaskFilter = {
+        "statuses": [], "priorities": [], "categories": [], "tags": [], "features": [], "agents": [], "buckets": [],
+        "due_before": None, "search": "", "sort": "created", "reverse": False, "limit": None, "offset": 0,
+    }  # fmt: skip
+    return {**base, **wanted}  # type: ignore[typeddict-item]
+
+
+def contents(store: EventStore) -> dict[str, list[tuple[object, ...]]]:
+    """Return all that the read model says, apart from what comes and goes without an event."""
+    statements = {
+        # Delayed tasks become ready by themselves.
+        "tasks": "SELECT id, doc, title, status, CASE bucket WHEN 'delayed' THEN 'ready' ELSE bucket END, level, category, feature, agent, "
+        "parent, born, last, queued, updated, not_before, deadline, lease_ends, closed, met, blockers FROM tasks ORDER BY id",
+        "counts": "SELECT CASE bucket WHEN 'delayed' THEN 'ready' ELSE bucket END AS b, sum(n) FROM counts GROUP BY b HAVING sum(n) > 0",
+        "dependencies": "SELECT task, needs FROM dependencies ORDER BY task, needs",
+        "tags": "SELECT tag, task FROM tags ORDER BY tag, task",
+        "attempts": "SELECT run, task, started, doc FROM attempts ORDER BY run",
+        "agents": "SELECT name, doc FROM agents ORDER BY name",
+        "features": "SELECT id, doc FROM features ORDER BY id",
+        "events": "SELECT key, id, type, replica, segment, offset FROM events ORDER BY key, id",
+        "meta": "SELECT name, value FROM meta WHERE value IS NOT NULL ORDER BY name",
+        "positions": "SELECT replica, segment, offset, seal FROM positions WHERE offset > 0 ORDER BY replica",
+    }
+    store.reading()
+    return {name: store.index.connection.execute(text).fetchall() for name, text in statements.items()}
+
+
+def add(store: Store, task_id: str, *, draft: bool = False, **fields: object) -> Task:
+    """Create a task in a transaction of its own."""
+    given: JsonObject = {"title": f"Task {task_id}", **fields}  # type: ignore[dict-item]
+    with store.writing("ann") as tx:
+        tx.record(tasks.create(task_id, given, created_by="ann", draft=draft))
+    return store.reading().task(task_id)
+
+
+def record(store: Store, *facts: Fact) -> list[Event]:
+    """Record facts in a transaction of their own."""
+    with store.writing("ann") as tx:
+        return tx.record(facts)
+
+
+def change(store: Store, task_id: str, decide: Callable[[Task, str], Sequence[Fact]]) -> Task:
+    """Record what is decided on a task."""
+    with store.writing("ann") as tx:
+        tx.record(decide(tx.read.task(task_id), tx.now))
+    return store.reading().task(task_id)
