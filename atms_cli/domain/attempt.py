@@ -23,7 +23,7 @@ def limit(task: Task, execution: Execution) -> int:
 
 
 def describe(outcome: JsonObject) -> str:
-    """Say in words how a process ended, from its outcome record (system/process.py)."""
+    """Say in words how a process ended, from its outcome record (system/launch.py)."""
     status, code = outcome.get("status"), outcome.get("exit_code")
     words = {
         "exited": f"exit code {code}",

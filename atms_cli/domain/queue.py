@@ -9,7 +9,7 @@ time passes, whatever the strategy.
 from __future__ import annotations
 
 from atms_cli.domain.moment import describe_duration, seconds_between, to_ms
-from atms_cli.domain.task import ACTIVE, CLOSED, DEAD_ENDS, PRIORITIES
+from atms_cli.domain.task import ACTIVE, CLOSED, DEAD_ENDS, PRIORITIES, level
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 
 STRATEGIES = ("priority", "fifo", "lifo")
 _LEVELS = len(PRIORITIES)
-
-
-def level(priority: str) -> int:
-    """Return 0 for the most urgent priority, counting up."""
-    return PRIORITIES.index(priority)
 
 
 def effective_priority(priority: str, waited_s: float, ageing_s: float) -> float:

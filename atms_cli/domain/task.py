@@ -129,6 +129,11 @@ _FIELDS = (frozenset(DEFAULTS) | {"title"}) - {"status", "dependencies"}
 MAX_TITLE = 500
 
 
+def level(priority: str) -> int:
+    """Return 0 for the most urgent priority, counting up."""
+    return PRIORITIES.index(priority)
+
+
 def evolve(task: Task | None, event: Event) -> Task | None:
     """Fold one event into a task; an event that the transition table forbids is superseded and changes nothing."""
     kind, data, at = event["type"], event["data"], event["at"]

@@ -69,7 +69,7 @@ def dispatch(ws: Workspace, tx: Transaction, chosen: Sequence[tuple[Task, Agent]
 
 
 def launch(ws: Workspace, start: Start) -> JsonObject:
-    """Return how to start an attempt (system/process.py), and write its prompt."""
+    """Return how to start an attempt (system/launch.py), and write its prompt."""
     task, agent, execution = start.task, start.agent, ws.config["execution"]
     prompt_file = "" if task["command"] else _write_prompt(ws, start)
     command = _filled(task["command"] or agent["command"] or "", {

@@ -27,7 +27,7 @@ def environment(environ: Mapping[str, str], extra: Mapping[str, str]) -> dict[st
 
 
 def launch(ws: Workspace, gate: Gate, run: str, task: Task | None) -> JsonObject:
-    """Return how to start a gate: command, directory, environment, limits (system/process.py)."""
+    """Return how to start a gate: command, directory, environment, limits (system/launch.py)."""
     about = {"ATMS_WORKSPACE": ws.root, "ATMS_GATE": gate["name"], **({"ATMS_TASK_ID": task["id"]} if task else {})}
     environ = environment(ws.environ, {**about, **gate["environment"]})
     return {

@@ -11,8 +11,6 @@ from os.path import exists
 
 from atms_cli.errors import AtmsError
 from atms_cli.store import sql
-from atms_cli.store.journal import SEGMENT_BYTES
-from atms_cli.store.projector import Projector
 
 try:
     # The public module imports `datetime` and `collections.abc` for adapters that are not used here.
@@ -24,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
+    from atms_cli.store.projector import Projector
     from atms_cli.store.segments import Segments
 
     Position = tuple[int, int, str]
@@ -95,7 +94,7 @@ class Index:
         segment, offset, _ = position
         if self._journal.size(replica, segment) != offset:
             return False
-        return offset < SEGMENT_BYTES or not self._journal.size(replica, segment + 1)
+        return offset < self._journal.segment_bytes or not self._journal.size(replica, segment + 1)
 
     def catch_up(self) -> None:
         """Read what is new; call it under the lock. The caller commits nothing: it is one transaction of its own."""
@@ -136,6 +135,8 @@ class Index:
         self.connection.execute("COMMIT")
 
     def _read_on(self, replicas: list[str]) -> None:
+        from atms_cli.store.projector import Projector
+
         known = self.positions()
         self.connection.execute("BEGIN IMMEDIATE")
         try:

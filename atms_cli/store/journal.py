@@ -37,6 +37,7 @@ class Journal:
     def __init__(self, directory: str, new_name: Callable[[], str]) -> None:
         self._directory = directory
         self._new_name = new_name
+        self.segment_bytes = SEGMENT_BYTES
         self.root = join(directory, JOURNAL)
 
     def replicas(self) -> list[str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.domain.queue import level
-from atms_cli.domain.task import PRIORITIES
+from atms_cli.domain.task import PRIORITIES, level
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from atms_cli.store import codec
 from atms_cli.store.eventstore import EventStore
 from atms_cli.store.index import Index
@@ -22,6 +24,7 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self.lines = bytearray()
+        self.segment_bytes = sys.maxsize
 
     def replicas(self) -> list[str]:
         """Return the one replica."""

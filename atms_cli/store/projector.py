@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.domain import agent as agents
-from atms_cli.domain import feature as features
 from atms_cli.domain import task as tasks
-from atms_cli.domain.queue import level
 from atms_cli.store import sql
 from atms_cli.store.jsontext import decode, encode
 
@@ -115,6 +112,8 @@ class Projector:
         self._run(sql.END_ATTEMPT, (encode(attempt), attempt["run"]))
 
     def _apply_to_agent(self, event: Event) -> None:
+        from atms_cli.domain import agent as agents
+
         is_newest, row = self._is_newest(event), self._run(sql.AGENT, (event["key"],)).fetchone()
         agent: Agent | None = decode(row[0]) if is_newest and row is not None else None
         for each in [event] if is_newest else self._history(event["key"]):
@@ -125,6 +124,8 @@ class Projector:
             self._run(sql.PUT_AGENT, (event["key"], encode(agent)))
 
     def _apply_to_feature(self, event: Event) -> None:
+        from atms_cli.domain import feature as features
+
         is_newest, row = self._is_newest(event), self._run(sql.FEATURE, (event["key"],)).fetchone()
         state: FeatureState | None = decode(row[0]) if is_newest and row is not None else None
         for each in [event] if is_newest else self._history(event["key"]):
@@ -160,7 +161,7 @@ class Projector:
         self._run(
             sql.PUT_TASK,
             (
-                key, encode(task), task["title"], task["status"], bucket(task, blockers), level(task["priority"]), task["category"],
+                key, encode(task), task["title"], task["status"], bucket(task, blockers), tasks.level(task["priority"]), task["category"],
                 task["feature_id"], task["assigned_agent"], task["parent_id"], born, last, task["queued_at"], task["updated_at"],
                 task["not_before"], task["deadline"], None if lease is None else lease["expires_at"], task["status"] in tasks.CLOSED,
                 tasks.is_met(task), blockers,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from atms_cli.domain.queue import merge
-from atms_cli.domain.task import PRIORITIES
 from atms_cli.errors import NotFoundError, UsageError
 from atms_cli.store import sql
 from atms_cli.store.jsontext import decode
@@ -86,6 +84,9 @@ class ReadModel:
 
     def ready(self, strategy: str, ageing_s: float, now: str) -> Iterator[str]:
         """Yield the ids of tasks that may start now, best first."""
+        from atms_cli.domain.queue import merge
+        from atms_cli.domain.task import PRIORITIES
+
         due = self._run(sql.DUE, (now,)).fetchall()
         if strategy == "priority":
             levels = range(len(PRIORITIES))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from atms_cli.domain import task as tasks
 from atms_cli.domain.moment import plus, to_iso
-from atms_cli.domain.queue import effective_priority, level, merge, waits_for
-from atms_cli.domain.task import PRIORITIES
+from atms_cli.domain.queue import effective_priority, merge, waits_for
+from atms_cli.domain.task import PRIORITIES, level
 
 if TYPE_CHECKING:
     from atms_cli.domain.records import Dependency, Status, Task

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from atms_cli.errors import AtmsError, DamagedError
-from atms_cli.store import codec, eventstore, index, journal
+from atms_cli.store import codec, journal
 from atms_cli.store.eventstore import EventStore, in_directory
 from atms_cli.store.journal import Journal
 from tests.fakes import CountingIds, FakeClock, add, contents, record
@@ -211,8 +211,7 @@ def test_a_full_disk_leaves_the_segment_as_it_was(
 
 
 def test_a_segment_that_is_full_is_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (eventstore, index, journal):
-        monkeypatch.setattr(module, "SEGMENT_BYTES", 600)
+    monkeypatch.setattr(journal, "SEGMENT_BYTES", 600)
     store = opened(tmp_path)
     for number in range(12):
         add(store, f"t{number:02d}")
@@ -229,8 +228,7 @@ def test_a_segment_that_is_full_is_followed_by_another(tmp_path: Path, monkeypat
 def test_a_tail_torn_at_the_beginning_of_a_segment_is_cut_before_the_next_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (eventstore, index, journal):
-        monkeypatch.setattr(module, "SEGMENT_BYTES", 600)
+    monkeypatch.setattr(journal, "SEGMENT_BYTES", 600)
     store = opened(tmp_path)
     while segment(tmp_path).exists() is False or segment(tmp_path).stat().st_size < 600:
         add(store, f"t{store.reading().counts().get('ready', 0)}")

@@ -1,0 +1,132 @@
+"""Writing: decide under the lock, append to the journal, follow in the read model, sync, and only then be done."""
+
+from __future__ import annotations
+
+from atms_cli.domain.moment import to_iso
+from atms_cli.store import codec, hlc, sql
+from atms_cli.store.index import DatabaseError
+from atms_cli.store.projector import Projector
+from atms_cli.store.readmodel import ReadModel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from atms_cli.domain.records import Event, Fact
+    from atms_cli.store.index import Index
+    from atms_cli.store.segments import Exclusive, Segments
+
+
+class Transaction:
+    """The lock, the caught-up read model, and the batch of events to be appended when it ends well."""
+
+    def __init__(self, journal: Segments, index: Index, lock: Exclusive, now_ms: Callable[[], int], actor: str) -> None:
+        self._journal = journal
+        self._index = index
+        self._now_ms = now_ms
+        self._actor = actor
+        self._lock = lock
+        self._lines: list[tuple[Event, bytes]] = []
+
+    def __enter__(self) -> Transaction:
+        self._lock.__enter__()
+        try:
+            self._begin()
+        except BaseException:
+            self._give_up()
+            raise
+        return self
+
+    def _begin(self) -> None:
+        self._replica = self._journal.own_replica()
+        self._index.catch_up()
+        connection = self._index.connection
+        self._segment, self._offset = self._tail()
+        self._last = (connection.execute(sql.LAST_EVENT_ID).fetchone() or ("",))[0]
+        connection.execute("BEGIN IMMEDIATE")
+        now_ms = self._now_ms()
+        self._stamp_ms = now_ms
+        self.now = to_iso(now_ms)
+        connection.execute(sql.PROMOTE, (self.now,))
+        self.read = ReadModel(connection, self._event_at)
+
+    def _tail(self) -> tuple[int, int]:
+        """Return where to append: behind the last whole batch, in a new segment if the old one is full."""
+        segment, offset, _ = self._index.positions().get(self._replica, (1, 0, ""))
+        if self._journal.size(self._replica, segment) > offset:
+            self._journal.cut_torn_tail(self._replica, segment, offset)
+        return (segment, offset) if offset < self._journal.segment_bytes else (segment + 1, 0)
+
+    def _event_at(self, replica: str, segment: int, offset: int) -> Event:
+        """Load an event, also one that still waits to be appended."""
+        position = self._offset
+        if (replica, segment) == (self._replica, self._segment) and offset >= position:
+            for event, line in self._lines:
+                if position == offset:
+                    return event
+                position += len(line)
+        return self._journal.event_at(replica, segment, offset)
+
+    def record(self, facts: Sequence[Fact]) -> list[Event]:
+        """Add facts to the batch and fold them into the read model."""
+        projector = Projector(self._index.connection, self._event_at)
+        events: list[Event] = []
+        offset = self._offset + sum(len(line) for _, line in self._lines)
+        for kind, key, data in facts:
+            self._last = hlc.following(self._last, self._stamp_ms, self._replica)
+            event: Event = {
+                "v": codec.VERSION, "id": self._last, "at": self.now, "type": kind, "key": key, "actor": self._actor, "data": data,
+            }  # fmt: skip
+            line = codec.encode(event, more=True)
+            self._lines.append((event, line))
+            projector.apply(event, self._replica, self._segment, offset)
+            offset += len(line)
+            events.append(event)
+        projector.flush()
+        return events
+
+    def beat(self, agent: str) -> None:
+        """Note that an agent is alive."""
+        self._index.connection.execute(sql.BEAT, (self.now, agent))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        index = self._index
+        if kind is not None:
+            self._give_up()
+            return
+        try:
+            appended = self._append()
+        except BaseException:
+            self._give_up()
+            raise
+        try:
+            index.connection.execute("COMMIT")
+            index.checkpoint()
+        except DatabaseError:
+            # What a commit loses, the next one to open the index reads again from the journal.
+            index.roll_back()
+        finally:
+            self._lock.release()
+            if appended is not None:
+                appended()
+
+    def _give_up(self) -> None:
+        try:
+            self._index.roll_back()
+        finally:
+            self._lock.release()
+
+    def _append(self) -> Callable[[], None] | None:
+        """Write the batch to the journal; return what makes it durable."""
+        if not self._lines:
+            return None
+        last_event, _ = self._lines[-1]
+        last_line = codec.encode(last_event, more=False)
+        lines = b"".join([line for _, line in self._lines[:-1]] + [last_line])
+        position = (self._replica, self._segment, self._offset + len(lines), codec.seal(last_line))
+        # Before the journal, so that nothing which may fail lies between it and the commit.
+        self._index.connection.execute(sql.PUT_POSITION, position)
+        return self._journal.append(self._replica, self._segment, self._offset, lines)
