@@ -135,15 +135,19 @@ class Index:
         self.connection.execute("COMMIT")
 
     def _read_on(self, replicas: list[str]) -> None:
+        from atms_cli.store.bulk import build
         from atms_cli.store.projector import Projector
 
         known = self.positions()
         self.connection.execute("BEGIN IMMEDIATE")
         try:
-            projector = Projector(self.connection, self._journal.event_at)
-            for replica in replicas:
-                self._read_replica(projector, replica, known.get(replica, (1, 0, "")))
-            projector.flush()
+            if known:
+                projector = Projector(self.connection, self._journal.event_at)
+                for replica in replicas:
+                    self._read_replica(projector, replica, known.get(replica, (1, 0, "")))
+                projector.flush()
+            else:
+                build(self.connection, self._journal, _statements(sql.SCHEMA))
             self.connection.execute("COMMIT")
         except BaseException:
             self.roll_back()

@@ -13,12 +13,12 @@ from atms_cli.errors import AtmsError, UnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
+    from types import FrameType, TracebackType
 
 #: Seconds to wait for another writer before giving up.
 DEFAULT_TIMEOUT_S = 10.0
-_FIRST_WAIT_S = 0.0002
-_LONGEST_WAIT_S = 0.005
+#: How often a thread looks whether the lock is free.
+_LOOK_S = 0.001
 _NAME_LENGTH = 120
 
 
@@ -54,17 +54,11 @@ class Lock:
         return True
 
     def _wait(self, descriptor: int) -> bool:
-        deadline, pause = monotonic() + self._timeout_s, _FIRST_WAIT_S
-        while True:
-            try:
-                flock(descriptor, LOCK_EX | LOCK_NB)
-            except BlockingIOError:
-                if monotonic() >= deadline:
-                    return False
-                sleep(pause)
-                pause = min(pause * 1.5, _LONGEST_WAIT_S)
-            else:
-                return True
+        try:
+            flock(descriptor, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            return self._timeout_s > 0 and _wait_in_line(descriptor, self._timeout_s)
+        return True
 
     def release(self) -> None:
         """Let go; nothing happens if it is not held."""
@@ -72,6 +66,46 @@ class Lock:
             flock(self._descriptor, LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = None
+
+
+class _TimeUpError(Exception):
+    """The timer went off while waiting."""
+
+
+def _time_up(_number: int, _frame: FrameType | None) -> None:
+    raise _TimeUpError
+
+
+def _wait_in_line(descriptor: int, timeout_s: float) -> bool:
+    """Wait for the lock in the kernel's queue, which wakes the next one at once; a timer bounds it."""
+    import signal
+
+    try:
+        before = signal.signal(signal.SIGALRM, _time_up)
+    except ValueError:
+        # Only the main thread may set a timer.
+        return _look_again_and_again(descriptor, timeout_s)
+    signal.setitimer(signal.ITIMER_REAL, timeout_s)
+    try:
+        flock(descriptor, LOCK_EX)
+    except _TimeUpError:
+        return False
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    return True
+
+
+def _look_again_and_again(descriptor: int, timeout_s: float) -> bool:
+    deadline = monotonic() + timeout_s
+    while monotonic() < deadline:
+        try:
+            flock(descriptor, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            sleep(_LOOK_S)
+        else:
+            return True
+    return False
 
 
 def _own_name() -> bytes:

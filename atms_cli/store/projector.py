@@ -37,7 +37,7 @@ class Projector:
 
     def apply(self, event: Event, replica: str, segment: int, offset: int) -> None:
         """Fold one event; call `flush` after the last."""
-        self._run(sql.PUT_EVENT, (event["key"], event["id"], event["type"], replica, segment, offset))
+        self._put_event((event["key"], event["id"], event["type"], replica, segment, offset))
         kind = event["type"].partition(".")[0]
         if kind == "task":
             self._apply_to_task(event)
@@ -47,6 +47,9 @@ class Projector:
             self._apply_to_feature(event)
         elif kind == "queue":
             self._apply_to_queue(event)
+
+    def _put_event(self, row: tuple[str, str, str, str, int, int]) -> None:
+        self._run(sql.PUT_EVENT, row)
 
     def _task(self, key: str) -> tuple[Task | None, str, str]:
         if key not in self._tasks:
@@ -95,13 +98,12 @@ class Projector:
                 "run": run, "task": event["key"], "number": data["attempts"], "agent": data["assigned_agent"],
                 "status": "running", "exit_code": None, "reason": None, "started_at": event["at"], "ended_at": None,
             }  # fmt: skip
-            self._run(sql.PUT_ATTEMPT, (run, event["key"], event["id"], encode(attempt)))
+            self._put_attempt(event, attempt)
         elif event["type"] in _ATTEMPT_ENDS and before is not None and before["attempts"]:
             self._end_attempt(event)
 
     def _end_attempt(self, event: Event) -> None:
-        row = self._run(sql.LATEST_ATTEMPT, (event["key"],)).fetchone()
-        attempt: JsonObject = {} if row is None else decode(row[0])
+        attempt = self._latest_attempt(event["key"])
         if attempt.get("status") != "running":
             return
         result = event["data"].get("result")
@@ -109,6 +111,16 @@ class Projector:
         attempt |= {
             "status": _ATTEMPT_ENDS[event["type"]], "exit_code": code, "reason": event["data"].get("reason"), "ended_at": event["at"],
         }  # fmt: skip
+        self._replace_attempt(attempt)
+
+    def _put_attempt(self, event: Event, attempt: JsonObject) -> None:
+        self._run(sql.PUT_ATTEMPT, (attempt["run"], event["key"], event["id"], encode(attempt)))
+
+    def _latest_attempt(self, key: str) -> JsonObject:
+        row = self._run(sql.LATEST_ATTEMPT, (key,)).fetchone()
+        return {} if row is None else decode(row[0])
+
+    def _replace_attempt(self, attempt: JsonObject) -> None:
         self._run(sql.END_ATTEMPT, (encode(attempt), attempt["run"]))
 
     def _apply_to_agent(self, event: Event) -> None:
@@ -157,16 +169,7 @@ class Projector:
             self._put_lists(task, known=before is not None)
         blockers = self._run(sql.COUNT_BLOCKERS, (key,)).fetchone()[0] if task["dependencies"] else 0
         _, born, last = self._tasks[key]
-        lease = task["lease"]
-        self._run(
-            sql.PUT_TASK,
-            (
-                key, encode(task), task["title"], task["status"], bucket(task, blockers), tasks.level(task["priority"]), task["category"],
-                task["feature_id"], task["assigned_agent"], task["parent_id"], born, last, task["queued_at"], task["updated_at"],
-                task["not_before"], task["deadline"], None if lease is None else lease["expires_at"], task["status"] in tasks.CLOSED,
-                tasks.is_met(task), blockers,
-            ),
-        )  # fmt: skip
+        self._run(sql.PUT_TASK, task_row(task, born, last, blockers))
 
     def _put_lists(self, task: Task, *, known: bool) -> None:
         key = task["id"]
@@ -179,6 +182,17 @@ class Projector:
             self._run(sql.PUT_DEPENDENCY, (key, needs))
         for tag in task["tags"]:
             self._run(sql.PUT_TAG, (tag, key))
+
+
+def task_row(task: Task, born: str, last: str, blockers: int) -> tuple[object, ...]:
+    """Return the values of `sql.PUT_TASK`."""
+    lease = task["lease"]
+    return (
+        task["id"], encode(task), task["title"], task["status"], bucket(task, blockers), tasks.level(task["priority"]), task["category"],
+        task["feature_id"], task["assigned_agent"], task["parent_id"], born, last, task["queued_at"], task["updated_at"],
+        task["not_before"], task["deadline"], None if lease is None else lease["expires_at"], task["status"] in tasks.CLOSED,
+        tasks.is_met(task), blockers,
+    )  # fmt: skip
 
 
 def bucket(task: Task, blockers: int) -> str:

@@ -127,6 +127,12 @@ REBUCKET = """
 UPDATE tasks SET bucket = CASE WHEN blockers > 0 THEN 'waiting' WHEN not_before IS NOT NULL THEN 'delayed' ELSE 'ready' END
 WHERE +status = 'queued' AND id IN (SELECT task FROM dependencies WHERE needs = ?)
 """
+RECOUNT_ALL = """
+UPDATE tasks SET blockers = (SELECT count(*) FROM dependencies d LEFT JOIN tasks t ON t.id = d.needs WHERE d.task = tasks.id AND t.met IS NOT 1)
+WHERE id IN (SELECT task FROM dependencies)
+"""
+REBUCKET_ALL = "UPDATE tasks SET bucket = 'waiting' WHERE +status = 'queued' AND blockers > 0"
+COUNT_ALL = "INSERT INTO counts SELECT bucket, count(*) FROM tasks GROUP BY bucket"
 PROMOTE = "UPDATE tasks SET bucket = 'ready' WHERE bucket = 'delayed' AND not_before <= ?"
 
 READY_OF_LEVEL = (

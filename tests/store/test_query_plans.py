@@ -21,6 +21,8 @@ HOT = {
     if name.isupper()
     and isinstance(text, str)
     and name != "SCHEMA"
+    # A rebuild goes over everything, once.
+    and not name.endswith("_ALL")
     and not text.lstrip().startswith("INSERT OR IGNORE INTO")
 }
 #: Small tables read as a whole, on purpose: replicas, buckets, agents, features.

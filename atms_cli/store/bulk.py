@@ -1,0 +1,148 @@
+"""Building the read model from nothing: the whole journal in order, folded in memory, written in bulk, indexed last."""
+
+from __future__ import annotations
+
+import gc
+from heapq import merge
+
+from atms_cli.store import sql
+from atms_cli.store.jsontext import encode
+from atms_cli.store.projector import Projector, task_row
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from sqlite3 import Connection
+
+    from atms_cli.domain.records import Event, JsonObject, Task
+    from atms_cli.store.segments import Segments
+
+    Located = tuple[Event, str, int, int]
+
+#: So many tasks are held in memory; a journal with more is written in several goes.
+_MOST_TASKS = 20_000
+_MOST_ROWS = 50_000
+
+
+def build(connection: Connection, journal: Segments, statements: list[str]) -> None:
+    """Fill empty tables from the journal, inside the caller's transaction; `statements` are the schema's."""
+    dropped = "SELECT type, name FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql IS NOT NULL"
+    for kind, name in connection.execute(dropped).fetchall():
+        connection.execute(f"DROP {kind} {name}")
+    _fold(connection, journal)
+    for statement in statements:
+        if statement.lstrip().startswith("CREATE INDEX"):
+            connection.execute(statement)
+    connection.execute(sql.RECOUNT_ALL)
+    connection.execute(sql.REBUCKET_ALL)
+    connection.execute(sql.COUNT_ALL)
+    for statement in statements:
+        if statement.lstrip().startswith("CREATE TRIGGER"):
+            connection.execute(statement)
+
+
+def _fold(connection: Connection, journal: Segments) -> None:
+    projector = _BulkProjector(connection, journal.event_at)
+    # Half of the time would go into looking for cycles among records that have none.
+    gc.disable()
+    try:
+        # Clones are read side by side, so that no event arrives late.
+        for located in merge(*(_events(connection, journal, replica) for replica in journal.replicas()), key=_id):
+            projector.apply(*located)
+        projector.finish()
+    finally:
+        gc.enable()
+
+
+def _id(located: Located) -> str:
+    return located[0]["id"]
+
+
+def _events(connection: Connection, journal: Segments, replica: str) -> Iterator[Located]:
+    for segment in journal.segments(replica):
+        end = 0
+        for event, offset, behind in journal.read(replica, segment, 0):
+            yield event, replica, segment, offset
+            end = behind
+        connection.execute(sql.PUT_POSITION, (replica, segment, end, journal.seal_at(replica, segment, end)))
+
+
+class _BulkProjector(Projector):
+    """Folds events that come in order into tables that hold nothing else."""
+
+    def __init__(self, connection: Connection, load: object) -> None:
+        super().__init__(connection, load)  # type: ignore[arg-type]
+        self._many = connection.executemany
+        self._rows: list[tuple[str, str, str, str, int, int]] = []
+        self._attempts: dict[str, tuple[str, JsonObject]] = {}
+        self._finished: list[tuple[object, ...]] = []
+        self._has_spilled = False
+
+    def _put_event(self, row: tuple[str, str, str, str, int, int]) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= _MOST_ROWS:
+            self._write_rows()
+        if len(self._tasks) >= _MOST_TASKS:
+            self.flush()
+            self._has_spilled = True
+
+    def _task(self, key: str) -> tuple[Task | None, str, str]:
+        if key not in self._tasks and not self._has_spilled:
+            self._tasks[key] = (None, "", "")
+        return super()._task(key)
+
+    def _is_newest(self, event: Event) -> bool:
+        del event
+        return True
+
+    def _put_attempt(self, event: Event, attempt: JsonObject) -> None:
+        self._keep_attempt(event["key"])
+        self._attempts[event["key"]] = (event["id"], attempt)
+
+    def _latest_attempt(self, key: str) -> JsonObject:
+        return self._attempts[key][1] if key in self._attempts else super()._latest_attempt(key)
+
+    def _replace_attempt(self, attempt: JsonObject) -> None:
+        key = str(attempt["task"])
+        if key in self._attempts:
+            self._attempts[key] = (self._attempts[key][0], attempt)
+        else:
+            super()._replace_attempt(attempt)
+
+    def _keep_attempt(self, key: str) -> None:
+        """Set an attempt aside that another one has followed."""
+        if key in self._attempts:
+            started, attempt = self._attempts.pop(key)
+            self._finished.append((attempt["run"], key, started, encode(attempt)))
+
+    def _write_rows(self) -> None:
+        self._many(sql.PUT_EVENT, self._rows)
+        self._rows.clear()
+
+    def flush(self) -> None:
+        """Write every touched task as if it waited for nothing; `build` counts what it waits for at the end."""
+        changed = self._changed.values()
+        self._many(sql.PUT_TASK, [task_row(task, *self._tasks[task["id"]][1:], 0) for task in changed])
+        for table, rows in (
+            (sql.PUT_DEPENDENCY, [(task["id"], needs) for task in changed for needs in task["dependencies"]]),
+            (sql.PUT_TAG, [(tag, task["id"]) for task in changed for tag in task["tags"]]),
+        ):
+            self._many(table, rows)
+        if self._has_spilled:
+            self._forget_what_was_taken_away()
+        for key in list(self._attempts):
+            self._keep_attempt(key)
+        self._many(sql.PUT_ATTEMPT, self._finished)
+        self._finished.clear()
+        self._changed.clear()
+        self._tasks.clear()
+
+    def _forget_what_was_taken_away(self) -> None:
+        """Drop dependencies and tags that an earlier go wrote and a later event removed."""
+        for task in self._changed.values():
+            self._put_lists(task, known=True)
+
+    def finish(self) -> None:
+        """Write what is left."""
+        self._write_rows()
+        self.flush()
