@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from atms_cli.domain import agent as agents
 from atms_cli.domain import task as tasks
 from atms_cli.errors import AtmsError
-from atms_cli.store import sql
+from atms_cli.store import bulk, sql
 from atms_cli.store.eventstore import EventStore, in_directory
 from atms_cli.store.index import Index
 from atms_cli.store.memory import in_memory
@@ -351,4 +351,24 @@ def test_memory_forgets_and_rebuilds_too() -> None:
     add(store, "t1")
     before = contents(store)
     assert store.rebuild() == 1
+    assert contents(store) == before
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 1000])
+def test_a_rebuild_in_several_goes_gives_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    store = filled(tmp_path)
+    change(store, "t01", lambda task, _now: tasks.unlink(task, "t00"))
+    change(store, "t02", lambda task, _now: tasks.update(task, {"tags": ["y"]}))
+    for number in range(3, 9):
+        change(store, f"t{number:02d}", lambda task, _now: tasks.cancel(task, "enough"))
+        change(store, f"t{number:02d}", lambda task, _now: tasks.reopen(task, None))
+    change(store, "t09", starting)
+    change(store, "t09", lambda task, _now: tasks.retry(task, "again"))
+    change(store, "t09", starting)
+    before = contents(store)
+    monkeypatch.setattr(bulk, "_MOST_TASKS", at_once)
+    monkeypatch.setattr(bulk, "_MOST_ROWS", at_once)
+    store.rebuild()
     assert contents(store) == before
