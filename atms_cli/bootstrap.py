@@ -122,6 +122,12 @@ class OpenWorkspace:
 
         return Replication(self.event_store, join(self.directory, paths.JOURNAL), self.clock.now_ms)
 
+    def mend_journal(self) -> list[str]:
+        """Cut damaged lines out of the journal; return the files that keep them."""
+        from atms_cli.store.mending import mend
+
+        return mend(self.event_store, self.directory)
+
     def loop_holder(self) -> str | None:
         """Return who runs `atms run` here, or None if nobody does."""
         from atms_cli.store.lock import holder, is_held

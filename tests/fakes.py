@@ -192,6 +192,9 @@ class FakeWorkspace:
     def replication(self) -> Replication:
         raise NotImplementedError("there are no other clones in memory")
 
+    def mend_journal(self) -> list[str]:
+        return []
+
     def loop_holder(self) -> str | None:
         return self.holder
 

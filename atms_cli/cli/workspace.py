@@ -87,8 +87,8 @@ def doctor(call: Call, fix: o.Fix = False) -> int:
     """Look for damage; say what repairs it, or repair it with --fix."""
     from atms_cli.services import health
 
-    if fix:
-        health.repair(call.workspace)
+    for words in health.repair(call.workspace) if fix else ():
+        call.say(words)
     found = health.doctor(call.workspace)
     call.answer(
         {"healthy": not found, "problems": found},

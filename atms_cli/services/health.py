@@ -52,7 +52,10 @@ def _roadmap(ws: Workspace) -> list[JsonObject]:
     return []
 
 
-def repair(ws: Workspace) -> None:
-    """Repair what can be repaired without loss: the read model, which holds nothing of its own."""
-    if any(problem["check"] == "index" for problem in ws.store.doctor()):
-        ws.store.rebuild()
+def repair(ws: Workspace) -> list[str]:
+    """Set damaged lines of the journal aside, and build a wrong read model anew; return what was done."""
+    checks = {problem["check"] for problem in ws.store.doctor()}
+    done = [f"damaged lines were set aside in {path}" for path in (ws.mend_journal() if "journal" in checks else ())]
+    if "index" in checks:
+        done.append(f"the index was built anew from {ws.store.rebuild()} events")
+    return done

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from atms_cli.store.segments import Exclusive, Segments
 
 
+_CUT_OUT = "restore this file from a backup; or atms doctor --fix keeps the bad lines in .atms/backups and goes on without them"
+
+
 def examine(journal: Segments, index: Index, lock: Exclusive) -> list[JsonObject]:
     """Return what is wrong, each as check, detail and what repairs it."""
     damages = [damage for replica in journal.replicas() for damage in _damaged_segments(journal, replica)]
@@ -35,7 +38,7 @@ def _damaged_segments(journal: Segments, replica: str) -> list[JsonObject]:
             for _ in journal.read(replica, segment, 0):
                 pass
         except DamagedError as error:
-            found.append({"check": "journal", "detail": error.message, "repair": "restore this file from a backup"})
+            found.append({"check": "journal", "detail": error.message, "repair": _CUT_OUT})
     return found
 
 

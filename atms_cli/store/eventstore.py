@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from os.path import join
 
 from atms_cli.store.index import DatabaseError, Index
 from atms_cli.store.journal import Journal
-from atms_cli.store.lock import Lock
+from atms_cli.store.lock import Lock, NoLock
 from atms_cli.store.paths import INDEX, LOCK
 from atms_cli.store.readmodel import ReadModel
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 def in_directory(directory: str, clock: Clock, ids: Ids) -> EventStore:
     """Return the store of a `.atms` directory."""
     journal = Journal(directory, ids.replica)
+    if not os.access(directory, os.W_OK):
+        # Reading needs no file of ours: the journal is folded in memory, and writing will say what is missing.
+        return EventStore(journal, Index(":memory:", journal), NoLock(), clock)
     return EventStore(journal, Index(join(directory, INDEX), journal), Lock(join(directory, LOCK)), clock)
 
 

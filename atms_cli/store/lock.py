@@ -68,6 +68,21 @@ class Lock:
             self._descriptor = None
 
 
+class NoLock:
+    """The lock of a store that only one thread knows, or that nobody can write."""
+
+    def __enter__(self) -> NoLock:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let go of nothing."""
+
+
 class _TimeUpError(Exception):
     """The timer went off while waiting."""
 

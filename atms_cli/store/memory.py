@@ -7,11 +7,11 @@ import sys
 from atms_cli.store import codec
 from atms_cli.store.eventstore import EventStore
 from atms_cli.store.index import Index
+from atms_cli.store.lock import NoLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import TracebackType
 
     from atms_cli.domain.records import Event
     from atms_cli.ports import Clock
@@ -71,21 +71,6 @@ class MemoryJournal:
         del replica, segment, offset
         self.lines += lines
         return lambda: None
-
-
-class NoLock:
-    """The lock of a store that only one thread knows."""
-
-    def __enter__(self) -> NoLock:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
-
-    def release(self) -> None:
-        """Let go of nothing."""
 
 
 def in_memory(clock: Clock) -> EventStore:
