@@ -24,6 +24,7 @@ class OpenWorkspace:
     def __init__(self, root: str, environ: Mapping[str, str]) -> None:
         self.root = root
         self.directory = join(root, paths.DIRECTORY)
+        self.tree = root
         self.environ = environ
         self.agent = environ.get("ATMS_AGENT") or None
         self.actor = f"agent:{self.agent}" if self.agent else person(environ)
@@ -152,4 +153,6 @@ def person(environ: Mapping[str, str]) -> str:
 def open_workspace(directory: str | None, environ: Mapping[str, str]) -> OpenWorkspace:
     """Open the workspace named, or the one found upward from the working directory."""
     root = paths.check_root(directory) if directory else paths.find_root(os.getcwd(), environ)
-    return OpenWorkspace(root, environ)
+    workspace = OpenWorkspace(root, environ)
+    workspace.tree = paths.linked_worktree(os.getcwd()) or root
+    return workspace

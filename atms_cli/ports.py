@@ -242,6 +242,7 @@ class Workspace(Protocol):
     """One workspace with everything needed to work on it."""
 
     root: str
+    tree: str  # the files that gates judge: the linked git worktree this process is in, else the root
     actor: str
     agent: str | None  # the agent on whose behalf this process acts; None for a person
     clock: Clock

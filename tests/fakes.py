@@ -163,7 +163,7 @@ class FakeWorkspace:
     """A workspace in memory; `acting_as` gives the same one to somebody else."""
 
     def __init__(self, document: JsonObject | None = None) -> None:
-        self.root = "/nowhere"
+        self.root = self.tree = "/nowhere"
         self.actor = "ann"
         self.agent: str | None = None
         self.time = FakeClock()

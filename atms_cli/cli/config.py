@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from atms_cli.errors import NotFoundError, UsageError
+from atms_cli.services.identity import note_settings, people_only
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from atms_cli.cli import options as o
     from atms_cli.cli.call import Call
+
+_WHY = "a person decides how work is done and judged"
 
 
 def get(call: Call, key: o.Key) -> None:
@@ -28,6 +31,7 @@ def _words(value: object) -> str:
 
 def set_(call: Call, key: o.Key, value: o.Setting) -> None:
     """Change one setting in atms.yaml; comments stay."""
+    people_only(call.workspace, "change settings", _WHY)
     parsed = _parsed(value)
 
     def change(document: dict[str, object]) -> None:
@@ -42,6 +46,7 @@ def set_(call: Call, key: o.Key, value: o.Setting) -> None:
 
     call.workspace.settings.edit(change)
     call.workspace.reload_config()
+    note_settings(call.workspace, f"{key} set to {value}")
     call.say(f"{key} set in {call.workspace.settings.path}")
     get(call, key)
 
@@ -58,6 +63,7 @@ def _parsed(value: str) -> object:
 
 def unset(call: Call, key: o.Key) -> None:
     """Take one setting out of atms.yaml, so that its default holds."""
+    people_only(call.workspace, "change settings", _WHY)
 
     def change(document: dict[str, object]) -> None:
         *above, last = key.split(".")
@@ -69,6 +75,7 @@ def unset(call: Call, key: o.Key) -> None:
         del section[last]
 
     call.workspace.settings.edit(change)
+    note_settings(call.workspace, f"{key} unset")
     call.answer({"unset": key}, [key], lambda: f"{key} taken out of {call.workspace.settings.path}")
 
 

@@ -64,6 +64,8 @@ def print_log(call: Call, path: str, goes_on: Callable[[], bool] | None) -> None
 
 
 def _copy(read: Callable[[int], bytes]) -> None:
+    # What was written as text before comes first.
+    sys.stdout.flush()
     while chunk := read(_CHUNK):
         sys.stdout.buffer.write(chunk)
     sys.stdout.buffer.flush()

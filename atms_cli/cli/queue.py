@@ -80,7 +80,10 @@ def _explained(call: Call, explanation: JsonObject) -> str:
     rank = explanation["rank"]
     if isinstance(rank, int):
         ahead = "it is next" if rank == 1 else f"{plural(rank - 1, 'task')} ahead of it"
-        lines.append(f"  {call.style('→', 'cyan')} it can start now; {ahead}")
+        nobody = any(
+            isinstance(each, dict) and each["kind"] == "agent" for each in (waits if isinstance(waits, list) else [])
+        )
+        lines.append(f"  {call.style('→', 'cyan')} it can {'be claimed' if nobody else 'start'} now; {ahead}")
     if explanation["status"] == "queued":
         lines.append(f"  {_priority(explanation)}")
     return "\n".join(lines)

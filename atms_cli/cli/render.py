@@ -142,6 +142,7 @@ def task_card(call: Call, task: Mapping[str, object], now: str) -> str:
         _section(call, "Waits for", [_linked(call, each) for each in _list(task["blockers"])]),
         _section(call, "Unblocks", [_linked(call, each) for each in _list(task["dependents"])]),
         _section(call, "Done when", [f"- {one_line(each)}" for each in _criteria(task)]),
+        _section(call, "Gates", [_verdict(call, each) for each in _gates(task)]),
         _section(call, "Attempts", [_attempt(call, attempt) for attempt in attempts]),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -195,6 +196,22 @@ def _linked(call: Call, other: JsonObject) -> str:
     return f"{call.style(mark, style) if style else mark} {other['id']}  {one_line(str(other['title']))}"
 
 
+def _gates(task: Mapping[str, object]) -> list[JsonObject]:
+    """Return the results of the gates that last judged a task."""
+    result = task["result"]
+    verdict = result.get("validation") if isinstance(result, dict) else None
+    return _list(verdict.get("gates")) if isinstance(verdict, dict) else []
+
+
+def _verdict(call: Call, gate: JsonObject) -> str:
+    passed = gate["status"] == "passed"
+    mark = call.style("✓", "green") if passed else call.style("✗", "red")
+    required = "" if gate["required"] else " (advisory)"
+    return f"{mark} {gate['name']} {gate['status']}{required}" + (
+        "" if passed else f": {gate['reason']}, see {gate['log']}"
+    )
+
+
 def _attempt(call: Call, attempt: Mapping[str, object]) -> str:
     ended = attempt["ended_at"]
     took = f" in {describe_duration(seconds_between(str(attempt['started_at']), str(ended)))}" if ended else ""
@@ -205,8 +222,10 @@ def _attempt(call: Call, attempt: Mapping[str, object]) -> str:
 def event_line(call: Call, event: Event) -> str:
     """Return an event in one line: when, what, to what, by whom, and why."""
     reason = event["data"].get("reason") or event["data"].get("title") or ""
-    words = f"{call.style(event['at'], 'dim')}  {event['type']:<20}  {call.style(event['key'], 'bold')}  by {event['actor']}"
-    return f"{words}  {cut(str(reason), 100)}".rstrip()
+    kind, key, actor = one_line(event["type"]), one_line(event["key"]), one_line(event["actor"])
+    words = f"{call.style(event['at'], 'dim')}  {kind:<20}  {call.style(key, 'bold')}  by {actor}"
+    mark = f"  {call.style('(superseded)', 'dim')}" if event.get("superseded") else ""
+    return f"{words}  {cut(str(reason), 100)}".rstrip() + mark
 
 
 def agent_table(call: Call, agents: Sequence[Agent]) -> str:

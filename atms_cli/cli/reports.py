@@ -66,6 +66,8 @@ def _words(call: Call, kind: str, report: JsonObject) -> str:
     subject = f"{call.style(str(report['task']), 'bold')}  {cut(str(report['title']), _TITLE_COLUMNS)}"
     seconds = report.get("seconds")
     took = f" in {describe_duration(seconds)}" if isinstance(seconds, int | float) else ""
+    if kind == "retried":
+        return f"{subject}  {call.style('back in the queue', 'dim')}: {report['reason']}"
     who = f" ({report['agent']})" if report.get("agent") and kind in _TRANSIENT else ""
     why = f": {report['reason']}" if report.get("reason") else ""
     return f"{subject}  {call.style(f'{kind}{took}{who}', 'dim')}{why}"

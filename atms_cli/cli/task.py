@@ -307,14 +307,18 @@ def heartbeat(call: Call, task_id: o.TaskId, token: o.Token = None, lease: o.Lea
 
 
 def logs(call: Call, task_id: o.TaskId, follow: o.Follow = False, attempt: o.AttemptNumber = None) -> None:
-    """Print the output of an attempt."""
+    """Print the output of an attempt, and of the gates that judged the last one."""
     from atms_cli.cli.following import print_log, whole
 
     path = service.log_file(call.workspace, task_id, attempt)
+    gates = [] if follow or attempt is not None else service.gate_logs(call.workspace, task_id)
     if call.json and not follow:
         call.document({"log": path, "text": whole(path)})
         return
     print_log(call, path, (lambda: service.is_running(call.workspace, task_id)) if follow else None)
+    for heading, log in gates:
+        call.out(call.style(f"== {heading}", "bold"))
+        print_log(call, log, None)
 
 
 def wait(call: Call, task_ids: o.TaskIds, timeout: o.WaitTimeout = None) -> int:

@@ -33,7 +33,7 @@ def _made(call: Call, root: str, *, is_new: bool, wrote: bool) -> str:
     from os.path import exists, join
 
     lines = [f"made a workspace in {root}" if is_new else f"{root} is a workspace already"]
-    lines += ["wrote atms.yaml, with every setting explained"] if wrote else []
+    lines += ["wrote atms.yaml, with the common settings explained"] if wrote else []
     roadmap = any(exists(join(root, name)) for name in ("FEATURES.json", "TASKS.json"))
     next_step = "atms feature sync" if roadmap else 'atms task add "Say hello" --command "echo hello"'
     return "\n".join([*lines, call.style(f"next: {next_step}, then: atms run --drain", "dim")])
@@ -65,20 +65,29 @@ def _status(call: Call, report: Mapping[str, object]) -> str:
         ("agents", f"{agents['total']}, {agents['busy']} busy" if agents["total"] else "none registered"),
         ("loop", f"running: {report['runner']}" if report["runner"] else "not running"),
     ]
-    return "\n".join(
-        [pairs(call, rows), *_advice(call, tasks["by_status"], queue, running=report["runner"] is not None)]
-    )
+    return "\n".join([pairs(call, rows), *_advice(call, report, tasks["by_status"], queue)])
 
 
-def _advice(call: Call, by_status: Mapping[str, int], queue: Mapping[str, object], *, running: bool) -> list[str]:
+def _advice(
+    call: Call, report: Mapping[str, object], by_status: Mapping[str, int], queue: Mapping[str, object]
+) -> list[str]:
     """Say what to do next."""
     advice: list[str] = []
+    running = report["runner"] is not None
+    if queue["paused"]:
+        advice.append(
+            f"the queue is paused{f' ({reason})' if (reason := queue['pause_reason']) else ''}: atms queue resume"
+        )
+    if report["in_flight"] and not running:
+        advice.append(
+            f"{plural(int(str(report['in_flight'])), 'task')} in flight without a loop; take up what is left: atms run"
+        )
     if queue["stuck"]:
         waiting = plural(int(str(queue["stuck"])), "task") + (" waits" if queue["stuck"] == 1 else " wait")
         advice.append(f"{waiting} for one that failed or was cancelled: atms task list --blocked")
     if by_status["failed"]:
         advice.append(f"{by_status['failed']} failed: atms task list --status failed, then atms task retry ID")
-    if queue["ready"] and not running:
+    if queue["ready"] and not running and not queue["paused"]:
         advice.append("work on what is ready: atms run --drain")
     return [call.style(f"→ {each}", "dim") for each in advice]
 

@@ -11,7 +11,7 @@ from atms_cli.errors import AtmsError, ConflictError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from atms_cli.domain.records import Event, Fact, Json, JsonObject, Lease, Task
 
@@ -139,7 +139,7 @@ def evolve(task: Task | None, event: Event) -> Task | None:
     kind, data, at = event["type"], event["data"], event["at"]
     if task is None:
         return _BIRTHS[kind](event) if kind in _BIRTHS else None
-    if kind not in EVENTS or _is_superseded(task, kind):
+    if kind not in EVENTS or _is_superseded(task, event):
         return task
     if kind == "task.restored":
         return _put_back(task, event)
@@ -155,12 +155,34 @@ def evolve(task: Task | None, event: Event) -> Task | None:
     return {**task, **changed, "updated_at": at}  # type: ignore[return-value]
 
 
-def _is_superseded(task: Task, kind: str) -> bool:
+def _is_superseded(task: Task, event: Event) -> bool:
     """Return whether an event comes too late to change anything: another clone's was earlier."""
+    kind, data, lease = event["type"], event["data"], task["lease"]
+    if kind == "task.renewed":
+        # A second clone may have claimed the task too; the first claim holds.
+        return lease is None or task["status"] not in ACTIVE or _token(data.get("lease")) != lease["token"]
+    if lease is not None and (
+        (kind == "task.lease_expired" and lease["expires_at"] > event["at"])
+        or (kind == "task.started" and "lease" not in data and lease["agent"] != data["assigned_agent"])
+    ):
+        return True
     status, _ = EVENTS[kind]
-    if status is not None:
-        return status not in TRANSITIONS[task["status"]]
-    return kind in _BIRTHS or (kind == "task.renewed" and (task["lease"] is None or task["status"] not in ACTIVE))
+    return kind in _BIRTHS if status is None else status not in TRANSITIONS[task["status"]]
+
+
+def _token(lease: Json) -> object:
+    return lease.get("token") if isinstance(lease, dict) else None
+
+
+def superseded(history: Sequence[Event]) -> set[str]:
+    """Return the ids of the events of a task that changed nothing, because an earlier one ruled them out."""
+    task: Task | None = None
+    found: set[str] = set()
+    for event in history:
+        before, task = task, evolve(task, event)
+        if before is not None and task is before and event["type"] in EVENTS:
+            found.add(event["id"])
+    return found
 
 
 def _born(event: Event) -> Task:
@@ -273,6 +295,75 @@ def _fits(name: str, value: Json) -> bool:
             return False
     default = DEFAULTS.get(name)
     return default is None or type(value) is type(default)
+
+
+def check_event(event: Event) -> None:
+    """Refuse an event of a task, from another clone, whose data no decision here can have made.
+
+    Raises:
+        UsageError: it would make a task that nobody can work with.
+
+    """
+    kind, data = event["type"], event["data"]
+    holder = {"task.imported": "task", "task.restored": "fields"}.get(kind)
+    fields = data[holder] if holder else data
+    if not isinstance(fields, dict):
+        raise UsageError(f"`{fields!r}` are no fields")
+    if "title" in fields or kind in _BIRTHS:
+        _check_title(fields.get("title"))
+    check_fields(fields)
+    if fields.get("status", "queued") not in STATUSES:
+        raise UsageError(f"`{fields['status']}` is not a status")
+    if kind in ("task.linked", "task.unlinked"):
+        _require(isinstance(data.get("on"), str), "on", data.get("on"))
+    for name, value in fields.items():
+        _require(_is_of_its_kind(name, value), name, value)
+
+
+def _require(holds: bool, name: str, value: Json) -> None:  # noqa: FBT001  a condition, not a switch
+    if not holds:
+        raise UsageError(f"{value!r} cannot be the {name} of a task")
+
+
+def _is_of_its_kind(name: str, value: Json) -> bool:
+    if value is None and DEFAULTS.get(name) is None:
+        return True
+    if name in _NESTED_DEFAULTS:
+        return isinstance(value, dict) and _is_nested_well(_NESTED_DEFAULTS[name], value)
+    return _KINDS[name](value) if name in _KINDS else _fits(name, value)
+
+
+def _is_nested_well(defaults: Mapping[str, Json], given: Mapping[str, object]) -> bool:
+    known = [(default, given[name]) for name, default in defaults.items() if name in given]
+    return all(default is None or type(value) is type(default) for default, value in known)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_lease(value: object) -> bool:
+    return isinstance(value, dict) and all(_is_text(value.get(each)) for each in ("agent", "token", "expires_at"))
+
+
+#: What fields hold whose default does not say it.
+_KINDS: dict[str, Callable[[object], bool]] = {
+    **dict.fromkeys(
+        ("assigned_agent", "parent_id", "feature_id", "command", "prompt", "agent", "run", "reason"), _is_text
+    ),
+    **dict.fromkeys(("estimated_effort", "actual_effort", "timeout", "max_attempts"), _is_number),
+    **dict.fromkeys(("dependencies", "required_capabilities", "tags"), _are_texts),
+    "lease": _is_lease,
+    "result": lambda value: isinstance(value, dict),
+}
 
 
 def restored(present: Task, before: Task | None, undoes: JsonObject) -> Fact:

@@ -95,7 +95,7 @@ def launch(ws: Workspace, start: Start) -> JsonObject:
 
 
 def _write_prompt(ws: Workspace, start: Start) -> str:
-    names = [each["name"] for each in gates_of(ws, start.task)]
+    names = [each["name"] for each in gates_of(ws, start.task) if each["required"]]
     return ws.run_files.write(start.run, "prompt.md", prompt.build(start.task, names, _failure_log(ws, start.task)))
 
 
@@ -219,12 +219,16 @@ def cannot_run(ws: Workspace, read: ReadModel, force: Sequence[Agent], now: str)
         if looked_at >= _MOST_CANDIDATES:
             break
         task = read.task(task_id)
-        if not matching.may_run(force, task):
-            stranded.append((task, _why_nobody(force, task)))
+        reason = why_nobody(force, task)
+        if reason is not None:
+            stranded.append((task, reason))
     return stranded
 
 
-def _why_nobody(force: Sequence[Agent], task: Task) -> str:
+def why_nobody(force: Sequence[Agent], task: Task) -> str | None:
+    """Return why no agent here may take a task, or None if one may."""
+    if matching.may_run(force, task):
+        return None
     starters = [agent for agent in force if agent["kind"] != "pull" and agent["name"] != agents.SHELL]
     if not starters:
         return "it has no command, and no agent is there that `atms run` could start"

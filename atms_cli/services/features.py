@@ -5,7 +5,8 @@ from __future__ import annotations
 from atms_cli.domain import feature as features
 from atms_cli.domain import task as tasks
 from atms_cli.domain.moment import to_iso
-from atms_cli.errors import AtmsError, NotFoundError
+from atms_cli.errors import NotFoundError
+from atms_cli.services.identity import people_only
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,11 +46,6 @@ def _with_tasks(read: ReadModel, feature: JsonObject) -> JsonObject:
     return {**feature, "atms_tasks": listed}
 
 
-def _people_only(ws: Workspace, verb: str) -> None:
-    if ws.agent is not None:
-        raise AtmsError(f"agents cannot {verb} features", "a person decides what is worked on")
-
-
 def suggest(ws: Workspace, fields: JsonObject) -> JsonObject:
     """Add a suggestion to the file, which is made if there is none."""
     features.check_suggestion(fields)
@@ -66,7 +62,7 @@ def suggest(ws: Workspace, fields: JsonObject) -> JsonObject:
 
 def approve(ws: Workspace, feature_ids: Sequence[str], notes: str) -> list[JsonObject]:
     """Approve suggestions, all of them or none."""
-    _people_only(ws, "approve")
+    people_only(ws, "approve features", "a person decides what is worked on")
 
     def edits(found: JsonObject, index: int, now: str) -> list[Edit]:
         return features.approve_edits(found, index, by=ws.actor, notes=notes, now=now)
@@ -76,7 +72,7 @@ def approve(ws: Workspace, feature_ids: Sequence[str], notes: str) -> list[JsonO
 
 def reject(ws: Workspace, feature_ids: Sequence[str], reason: str) -> list[JsonObject]:
     """Reject suggestions, all of them or none."""
-    _people_only(ws, "reject")
+    people_only(ws, "reject features", "a person decides what is worked on")
 
     def edits(found: JsonObject, index: int, now: str) -> list[Edit]:
         return features.reject_edits(found, index, by=ws.actor, reason=reason, now=now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from atms_cli.domain import gate as gates
 from atms_cli.errors import ConflictError, GatesFailedError
+from atms_cli.services.identity import note_settings, people_only
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from atms_cli.domain.records import Gate, GateResult, JsonObject, Task, Verdict
     from atms_cli.ports import Workspace
 
+_WHY = "a person decides what counts as done"
 #: Variables by which git tells a hook's children which repository they are in; a gate has to find its own.
 GIT_LOCATION = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX")
 
@@ -45,7 +47,7 @@ def launch(ws: Workspace, gate: Gate, run: str, task: Task | None) -> JsonObject
 
 def _directory(ws: Workspace, gate: Gate, task: Task | None) -> str:
     own = gate["working_directory"] or (task["context"]["working_directory"] if task else None) or "."
-    return own if own.startswith("/") else f"{ws.root}/{own}"
+    return own if own.startswith("/") else f"{ws.tree}/{own}"
 
 
 def judge_tasks(ws: Workspace, tasks: Sequence[Task]) -> JsonObject:
@@ -109,6 +111,7 @@ def select(
 
 def add(ws: Workspace, name: str, fields: JsonObject) -> Gate:
     """Define a gate in atms.yaml."""
+    people_only(ws, "change gates", _WHY)
     if name in ws.config["gates"]:
         raise ConflictError(f"there is a gate `{name}` already", f"remove it first: atms gate remove {name}")
     given = {field: value for field, value in fields.items() if value != gates.DEFAULTS.get(field)}
@@ -121,11 +124,13 @@ def add(ws: Workspace, name: str, fields: JsonObject) -> Gate:
 
     ws.settings.edit(change)
     ws.reload_config()
+    note_settings(ws, f"gate {name} added: {fields['command']}")
     return ws.config["gates"][name]
 
 
 def remove(ws: Workspace, name: str) -> None:
     """Take a gate out of atms.yaml."""
+    people_only(ws, "change gates", _WHY)
     gates.named(ws.config["gates"], name)
 
     def change(document: dict[str, object]) -> None:
@@ -135,3 +140,4 @@ def remove(ws: Workspace, name: str) -> None:
 
     ws.settings.edit(change)
     ws.reload_config()
+    note_settings(ws, f"gate {name} removed")

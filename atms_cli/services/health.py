@@ -17,6 +17,9 @@ def status(ws: Workspace) -> JsonObject:
     read = ws.store.reading()
     counts = read.counts()
     by_status = {name: counts.get(name, 0) for name in STATUSES}
+    left_over = [
+        task for name in ("in_progress", "validating") for task in read.of_status(name) if task["run"] is not None
+    ]
     by_status["queued"] = sum(counts.get(name, 0) for name in ("ready", "waiting", "delayed"))
     everyone = agents.everyone(ws)
     return {
@@ -25,6 +28,7 @@ def status(ws: Workspace) -> JsonObject:
         "queue": queue.status(ws),
         "agents": {"total": len(everyone), "busy": sum(bool(agent["active"]) for agent in everyone)},
         "runner": ws.loop_holder(),
+        "in_flight": len(left_over),
     }
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
 from atms_cli.errors import NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from atms_cli.domain.records import Event
     from atms_cli.ports import ReadModel, Workspace
 
@@ -16,7 +16,7 @@ def events(ws: Workspace, key: str | None, *, pattern: str | None, since: str | 
     """Return events, oldest first: of one aggregate, of types that match a glob, not older than a time, the newest so many."""
     read = ws.store.reading()
     if key is not None:
-        found = read.history(aggregate(read, key))
+        found = marked(read.history(aggregate(read, key)))
     elif limit is not None and pattern is None and since is None:
         return read.last_events(limit)
     else:
@@ -25,8 +25,22 @@ def events(ws: Workspace, key: str | None, *, pattern: str | None, since: str | 
     return chosen if limit is None else chosen[max(0, len(chosen) - limit) :]
 
 
+def marked(history: Sequence[Event]) -> list[Event]:
+    """Return the events of one aggregate; those of a task that changed nothing carry `superseded`."""
+    if not history or not history[0]["type"].startswith("task."):
+        return list(history)
+    from atms_cli.domain.task import superseded
+
+    ignored = superseded(history)
+    return [{**event, "superseded": True} if event["id"] in ignored else event for event in history]  # type: ignore[typeddict-unknown-key]
+
+
 def _passes(event: Event, pattern: str | None) -> bool:
-    return pattern is None or fnmatchcase(event["type"], pattern)
+    if pattern is None:
+        return True
+    from fnmatch import fnmatchcase
+
+    return fnmatchcase(event["type"], pattern)
 
 
 def aggregate(read: ReadModel, key: str) -> str:

@@ -106,7 +106,16 @@ def explain(ws: Workspace, task_id: str) -> JsonObject:
     }
     if task["status"] == "queued" and all(reason["kind"] == "paused" for reason in waits):
         explanation["rank"] = _rank(ws, read, task["id"])
+        explanation["waits_for"] = [*waits, *_nobody(ws, read, task)]
     return explanation
+
+
+def _nobody(ws: Workspace, read: ReadModel, task: Task) -> list[JsonObject]:
+    """Say why `atms run` would not start a task that nothing else keeps waiting."""
+    from atms_cli.services import attempts
+
+    reason = attempts.why_nobody(attempts.workforce(ws, read, 1, ()), task)
+    return [] if reason is None else [{"kind": "agent", "text": f"`atms run` has nobody for it: {reason}"}]
 
 
 def _rank(ws: Workspace, read: ReadModel, task_id: str) -> int | None:

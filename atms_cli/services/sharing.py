@@ -6,21 +6,35 @@ after a close look, and one clone's damage stops nobody else.
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-from atms_cli.domain.graph import find_cycle
+from atms_cli.domain import task as tasks
+from atms_cli.domain.graph import find_cycle, find_path, order
 from atms_cli.errors import AtmsError, NotFoundError, UnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from atms_cli.domain.records import Event, JsonObject
-    from atms_cli.ports import Repository, Transaction, Workspace
+    from atms_cli.ports import ReadModel, Replication, Repository, TaskFilter, Transaction, Workspace
 
 #: Where each clone's journal is kept, and the branches that stand in where a host refuses such refs.
 REFS = "refs/atms/"
 BRANCHES = "refs/heads/atms/"
+#: How often to try again what another sync of this very clone got in the way of.
+_TRIES = 10
+#: What a host says that has refused nothing for good: somebody else was at the same ref.
+_IN_THE_WAY = ("cannot lock ref", "failed to update ref", "failed to lock", "incorrect old value", "already exists")
+_BEHIND = ("non-fast-forward", "fetch first")
+#: What tells a URL or a path from the name of a remote.
+_ADDRESS = "/:.\\"
+
+
+class _Taken:
+    """What came in, and what did not, by replica."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.refused: dict[str, JsonObject] = {}
 
 
 def sync(ws: Workspace, remote: str | None) -> JsonObject:
@@ -36,129 +50,210 @@ def sync(ws: Workspace, remote: str | None) -> JsonObject:
             f"{ws.root} is not in a git repository", "sharing goes through git: git init, git remote add origin URL"
         )
     name = _remote(git, remote)
-    replica, published = _publish(ws, git)
-    pushed = _push(git, name, replica) if published else "nothing to push"
-    _fetch(git, name, replica)
-    taken, refused = _take_in_all(ws, git, replica)
-    broken = _break_circles(ws, taken)
+    replica, pushed = _give(ws, git, name)
+    taken = _take(ws, git, name, replica)
+    broken = _break_circles(ws, taken.events)
+    if broken:
+        _give(ws, git, name)
     return {
-        "remote": name, "replica": replica, "pushed": pushed, "events": len(taken), "replicas": sorted({_writer(e) for e in taken}),
-        "refused": refused, "circles_broken": broken,
+        "remote": name, "replica": replica, "pushed": pushed, "events": len(taken.events),
+        "replicas": sorted({_writer(event) for event in taken.events}), "refused": list(taken.refused.values()),
+        "circles_broken": broken,
     }  # fmt: skip
 
 
 def _remote(git: Repository, wanted: str | None) -> str:
     known = git.remotes()
     if wanted is not None:
+        if wanted not in known and not any(sign in wanted for sign in _ADDRESS):
+            listed = f"choose one of: {', '.join(known)}" if known else f"git remote add {wanted} URL"
+            raise NotFoundError(f"there is no remote `{wanted}`", listed)
         return wanted
     if not known:
         raise NotFoundError("this repository has no remote", "git remote add origin URL, or name one: atms sync URL")
     return "origin" if "origin" in known else known[0]
 
 
-def _publish(ws: Workspace, git: Repository) -> tuple[str, bool]:
-    """Put our segments into a commit on our ref; return our id and whether there is anything."""
-    replica, sizes = ws.replication.own()
-    if not sizes:
-        return replica, False
-    ref = REFS + replica
-    before = git.ref(ref)
-    stored: Mapping[str, tuple[str, int]] = git.files(before) if before else {}
-    if before and {name: size for name, (_, size) in stored.items()} == sizes:
-        return replica, True
-    blobs = {
-        name: stored[name][0]
-        if name in stored and stored[name][1] == size
-        else git.add_blob(ws.replication.content(replica, name, size))
-        for name, size in sizes.items()
-    }
-    git.move(ref, git.commit_files(blobs, before, f"atms journal of {replica}"), before)
-    return replica, True
-
-
-def _push(git: Repository, remote: str, replica: str) -> str:
-    """Push our ref; where the host takes no such refs, push a branch instead."""
-    try:
-        git.push(remote, REFS + replica, REFS + replica)
-    except UnavailableError:
-        raise
-    except AtmsError as refused:
-        if "non-fast-forward" in refused.message or "fetch first" in refused.message:
-            hint = "a copy of this workspace goes on under the same id; remove .atms/replica in one of them"
-            raise AtmsError(f"the remote has newer events of {replica}", hint) from refused
-        git.push(remote, REFS + replica, BRANCHES + replica)
-        return BRANCHES + replica
-    return REFS + replica
-
-
-def _fetch(git: Repository, remote: str, replica: str) -> None:
-    """Fetch the other clones' refs; without force, so that a rewritten one is not taken."""
-    for there in (REFS, BRANCHES):
+def _give(ws: Workspace, git: Repository, remote: str) -> tuple[str, str]:
+    """Publish our events and push them; return our id and what was pushed to."""
+    replica = _publish(ws, git)
+    if git.ref(REFS + replica) is None:
+        return replica, "nothing to push"
+    there = REFS
+    for _ in range(_TRIES):
         try:
-            git.fetch(remote, f"{there}*:{REFS}*", f"^{there}{replica}")
+            git.push(remote, REFS + replica, there + replica)
+        except UnavailableError:
+            raise
+        except AtmsError as refused:
+            there = _overcome(ws, git, remote, there, refused)
+        else:
+            return replica, there + replica
+    raise UnavailableError(f"{remote} did not take {there}{replica}", "nothing was lost; sync again")
+
+
+def _overcome(ws: Workspace, git: Repository, remote: str, there: str, refused: AtmsError) -> str:
+    """Do what helps against a refused push; return where to push to next."""
+    if any(sign in refused.message for sign in _BEHIND):
+        # This repository has forgotten what it pushed, as after cloning it anew around the same workspace.
+        replica, _ = ws.replication.own()
+        git.fetch(remote, f"+{there}{replica}:{REFS}{replica}")
+        _publish(ws, git, is_doubtful=True)
+    elif not any(sign in refused.message for sign in _IN_THE_WAY):
+        if there == BRANCHES:
+            raise refused
+        return BRANCHES
+    return there
+
+
+def _publish(ws: Workspace, git: Repository, *, is_doubtful: bool = False) -> str:
+    """Put our segments into a commit on our ref, if they have grown; return our id."""
+    for tries_left in reversed(range(_TRIES)):
+        replica, _ = ws.replication.own()
+        before = git.ref(REFS + replica)
+        # Looked at after the ref, so that it cannot be less than what another sync has just put there.
+        replica, sizes = ws.replication.own()
+        stored: Mapping[str, tuple[str, int]] = git.files(before) if before else {}
+        _check_ours(ws.replication, git, replica, sizes, stored, is_doubtful=is_doubtful)
+        if {name: size for name, (_, size) in stored.items()} == sizes:
+            return replica
+        blobs = {
+            name: stored[name][0]
+            if name in stored and stored[name][1] == size
+            else git.add_blob(ws.replication.content(replica, name, size))
+            for name, size in sizes.items()
+        }
+        try:
+            git.move(REFS + replica, git.commit_files(blobs, before, f"atms journal of {replica}"), before)
+        except AtmsError:
+            if not tries_left:
+                raise
+        else:
+            return replica
+    raise AssertionError("the last try returns or raises")
+
+
+def _check_ours(
+    replication: Replication, git: Repository, replica: str, sizes: Mapping[str, int], stored: Mapping[str, tuple[str, int]],
+    *, is_doubtful: bool,
+) -> None:  # fmt: skip
+    """Refuse to go on from a state of our ref that is not a beginning of our journal."""
+    for name, (oid, size) in stored.items():
+        if sizes.get(name, 0) < size or (is_doubtful and git.blob(oid) != replication.content(replica, name, size)):
+            raise AtmsError(
+                f"somebody else has written events under the id of this workspace, {replica}",
+                "it, or a copy of it, was put back from a backup; remove .atms/replica here to go on under another id",
+            )
+
+
+def _take(ws: Workspace, git: Repository, remote: str, own: str) -> _Taken:
+    """Fetch and take in the others' refs, then the branches that stand in for them."""
+    taken, seen = _Taken(), dict[str, str]()
+    for there in (REFS, BRANCHES):
+        _fetch(git, remote, there, own)
+        present = git.refs(REFS)
+        for replica, commit in present.items():
+            if replica != own and seen.get(replica) != commit:
+                _take_from(ws, git, replica, commit, taken)
+        seen = present
+    return taken
+
+
+def _fetch(git: Repository, remote: str, there: str, own: str) -> None:
+    """Fetch the other clones' refs. By force: what may be taken in is decided by its content, not by git's history."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            git.fetch(remote, f"+{there}*:{REFS}*", f"^{there}{own}")
         except UnavailableError:
             raise
         except AtmsError as error:
-            if "non-fast-forward" not in error.message and "rejected" not in error.message:
+            in_the_way = any(sign in error.message for sign in _IN_THE_WAY)
+            if not tries_left or not (in_the_way or "could not be updated" in error.message):
                 raise
+            if not in_the_way:
+                return  # a name that cannot stand beside another; the other refs were fetched
+        else:
+            return
 
 
-def _take_in_all(ws: Workspace, git: Repository, own: str) -> tuple[list[Event], list[JsonObject]]:
-    taken: list[Event] = []
-    refused: list[JsonObject] = []
-    for replica, commit in git.refs(REFS).items():
-        if replica == own:
-            continue
-        try:
-            taken += _take_in(ws, git, replica, commit)
-        except AtmsError as error:
-            refused.append({"replica": replica, "reason": error.message, "hint": error.hint})
-    return taken, refused
-
-
-def _take_in(ws: Workspace, git: Repository, replica: str, commit: str) -> list[Event]:
-    taken: list[Event] = []
-    for name, (oid, size) in sorted(git.files(commit).items()):
-        if size > ws.replication.known_size(replica, name):
-            taken += ws.replication.take_in(replica, name, git.blob(oid))
-    return taken
+def _take_from(ws: Workspace, git: Repository, replica: str, commit: str, taken: _Taken) -> None:
+    try:
+        for name, (oid, size) in sorted(git.files(commit).items()):
+            if size > ws.replication.known_size(replica, name):
+                taken.events += ws.replication.take_in(replica, name, git.blob(oid))
+    except UnavailableError:
+        raise
+    except AtmsError as error:
+        taken.refused[replica] = {"replica": replica, "reason": error.message, "hint": error.hint}
 
 
 def _writer(event: Event) -> str:
     return event["id"][-8:]
 
 
+#: Tasks that wait, which is what those in a circle do.
+_WAITING: TaskFilter = {
+    "statuses": [], "priorities": [], "categories": [], "tags": [], "features": [], "agents": [], "buckets": ["waiting"],
+    "due_before": None, "search": "", "sort": "created", "reverse": False, "limit": None, "offset": 0,
+}  # fmt: skip
+
+
 def _break_circles(ws: Workspace, taken: Sequence[Event]) -> list[JsonObject]:
-    """Undo the youngest link of each circle that two clones closed together; every clone picks the same one."""
-    linked = {event["key"] for event in taken if event["type"] == "task.linked" or event["data"].get("dependencies")}
-    if not linked:
+    """Undo the youngest link of each circle that clones closed together; every clone picks the same one.
+
+    What waits is looked at too: a sync that was killed may have taken a circle in.
+    """
+    read = ws.store.reading()
+    touched = {event["key"] for event in taken if event["type"].startswith("task.")}
+    suspects = touched | {task["id"] for task in read.tasks(_WAITING)}
+    if not _in_circles(read, suspects):
         return []
     broken: list[JsonObject] = []
     with ws.store.writing(ws.actor) as tx:
-        for task_id in sorted(linked):
-            while (circle := _circle(tx, task_id)) is not None:
-                broken.append(_unlink_youngest(tx, circle))
+        while found := _in_circles(tx.read, suspects):
+            broken.append(_unlink_youngest(tx, found[0]))
     return broken
 
 
-def _circle(tx: Transaction, task_id: str) -> list[str] | None:
-    cycles = (find_cycle(task_id, needed, tx.read.needs) for needed in tx.read.needs(task_id))
-    return next((cycle for cycle in cycles if cycle is not None), None)
+def _in_circles(read: ReadModel, suspects: Iterable[str]) -> list[str]:
+    """Return a task of each circle that suspects are in or wait for, in time that grows with the number of links."""
+    graph: dict[str, list[str]] = {}
+    waiting = list(suspects)
+    while waiting:
+        task_id = waiting.pop()
+        if task_id not in graph:
+            graph[task_id] = read.needs(task_id)
+            waiting += graph[task_id]
+    place = {task_id: number for number, task_id in enumerate(order(graph))}
+    # In each circle, somebody comes before what it needs.
+    early = (task_id for task_id in place if any(place[need] >= place[task_id] for need in graph[task_id]))
+    return [task_id for task_id in early if any(find_cycle(task_id, need, read.needs) for need in graph[task_id])]
 
 
-def _unlink_youngest(tx: Transaction, circle: Sequence[str]) -> JsonObject:
-    links = [(_linked_by(tx, task, on), task, on) for task, on in pairwise(circle)]
+def _unlink_youngest(tx: Transaction, task_id: str) -> JsonObject:
+    """Take away the youngest of the links that are part of circles with a task."""
+    links: list[tuple[str, str, str]] = []
+    waiting, seen = [task_id], {task_id}
+    while waiting:
+        task = waiting.pop()
+        for on in tx.read.needs(task):
+            if find_path(on, task_id, tx.read.needs) is not None:
+                links.append((_linked_by(tx.read, task, on), task, on))
+                waiting += [on] if on not in seen else []
+                seen.add(on)
     _, task, on = max(links)
+    circle = find_cycle(task, on, tx.read.needs) or [task]
     tx.record([("task.unlinked", task, {"on": on, "reason": f"it closed a circle: {' -> '.join(circle)}"})])
     return {"task": task, "on": on, "circle": list(circle)}
 
 
-def _linked_by(tx: Transaction, task: str, on: str) -> str:
+def _linked_by(read: ReadModel, task_id: str, on: str) -> str:
     """Return the id of the event that made one task wait for another."""
-    events = [event for event in tx.read.history(task) if event["data"].get("on") == on or on in _dependencies(event)]
-    return max((event["id"] for event in events if event["type"] in ("task.linked", "task.created")), default="")
-
-
-def _dependencies(event: Event) -> list[object]:
-    listed = event["data"].get("dependencies")
-    return list(listed) if isinstance(listed, list) else []
+    task, linked_by, was_linked = None, "", False
+    for event in read.history(task_id):
+        task = tasks.evolve(task, event)
+        is_linked = task is not None and on in task["dependencies"]
+        if is_linked and not was_linked:
+            linked_by = event["id"]
+        was_linked = is_linked
+    return linked_by

@@ -62,6 +62,8 @@ def find(ws: Workspace, wanted: TaskFilter) -> list[Task]:
 
 def show(ws: Workspace, task_id: str) -> JsonObject:
     """Return a task with its attempts, what it waits for, what waits for it, and its history."""
+    from atms_cli.services.history import marked
+
     read = ws.store.reading()
     task = _with_blockers(read, task_id)
     card: JsonObject = {**task}  # type: ignore[dict-item]  # a Task is JSON throughout
@@ -69,7 +71,7 @@ def show(ws: Workspace, task_id: str) -> JsonObject:
         "blockers": read.blockers(task["id"]),
         "dependents": read.waiting_on(task["id"]),
         "attempt_list": read.attempts(task["id"]),
-        "history": read.history(task["id"]),
+        "history": marked(read.history(task["id"])),
     }
 
 
@@ -262,7 +264,7 @@ def _best(ws: Workspace, tx: Transaction, name: str) -> Task:
         task = tx.read.task(task_id)
         if agent is None or refusal(agent, task) is None:
             return task
-    raise NothingToDoError("nothing in the queue can be started now", "see what waits for what: atms queue list")
+    raise NothingToDoError("nothing in the queue can be started now", "see what waits for what: atms task list --blocked")
 
 
 def _known_agent(ws: Workspace, read: ReadModel, name: str) -> Agent | None:
@@ -301,6 +303,9 @@ def done(
     }
 
     def decide(task: Task, tx: Transaction) -> list[Fact]:
+        if task["status"] == "completed":
+            # An agent whose answer got lost asks again, with the token it had.
+            return []
         tasks.guard(task, worker(ws, None), token, tx.now)
         verdict = verdicts.get(task["id"])
         return tasks.complete(task, {**evidence, **({"validation": verdict} if verdict else {})}, tx.now)
@@ -347,6 +352,13 @@ def end_states(ws: Workspace, task_ids: Sequence[str]) -> list[Task]:
     """Return the tasks as they are now."""
     read = ws.store.reading()
     return [read.task(task_id) for task_id in task_ids]
+
+
+def gate_logs(ws: Workspace, task_id: str) -> list[tuple[str, str]]:
+    """Return what to call each gate that last judged a task, and where its output lies."""
+    verdict = (ws.store.reading().task(task_id)["result"] or {}).get("validation")
+    judged = verdict.get("gates") if isinstance(verdict, dict) else None
+    return [(f"gate {gate['name']}: {gate['reason'] or gate['status']}", str(gate["log"])) for gate in judged or []]
 
 
 def log_file(ws: Workspace, task_id: str, attempt: int | None) -> str:

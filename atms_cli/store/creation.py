@@ -1,4 +1,4 @@
-"""Making a workspace: its directories, and an atms.yaml in which every setting is explained."""
+"""Making a workspace: its directories, and an atms.yaml that explains the common settings."""
 
 from __future__ import annotations
 

@@ -35,6 +35,11 @@ _BUSY_TIMEOUT_S = 5.0
 _DAMAGE = ("malformed", "not a database", "no such table", "no such column", "disk I/O error")
 
 
+#: What it says where no file can be made or grown.
+_NO_ROOM = ("disk is full", "readonly", "unable to open")
+_MEMORY = ":memory:"
+
+
 class Index:
     """A connection to the index of a workspace."""
 
@@ -65,6 +70,10 @@ class Index:
     def _replace_damaged(self, error: Exception) -> Connection:
         if any(sign in str(error) for sign in _DAMAGE):
             remove(self.path)
+            return self._connect()
+        if self.path != _MEMORY and any(sign in str(error) for sign in _NO_ROOM):
+            # Reading needs no file: the journal is folded in memory, and writing it will say what is wrong.
+            self.path = _MEMORY
             return self._connect()
         raise AtmsError(
             f"cannot open {self.path}: {error}", "check that the directory is writable and not full"
@@ -156,8 +165,12 @@ class Index:
 
     def roll_back(self) -> None:
         """Undo the transaction, unless a full disk or the like has made SQLite do so already."""
-        if self.connection.in_transaction:
-            self.connection.execute("ROLLBACK")
+        try:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+        except DatabaseError:
+            # It is closed: whatever closed it is what the person has to hear of.
+            return
 
     def _read_replica(self, projector: Projector, replica: str, position: Position) -> None:
         start = position[1]

@@ -50,7 +50,11 @@ class Lock:
             os.close(self._descriptor)
             self._descriptor = None
             return False
-        os.pwrite(self._descriptor, _own_name(), 0)
+        try:
+            os.pwrite(self._descriptor, _own_name(), 0)
+        except OSError:
+            # The name is a courtesy; a full disk must not keep anyone from reading.
+            return True
         return True
 
     def _wait(self, descriptor: int) -> bool:

@@ -52,6 +52,19 @@ def find_root(start: str, environ: Mapping[str, str]) -> str:
         directory = parent
 
 
+def linked_worktree(start: str) -> str | None:
+    """Return the linked git worktree that a directory is in, or None."""
+    directory = start
+    while not isdir(join(directory, ".git")):
+        if _main_worktree(join(directory, ".git")) is not None:
+            return directory
+        parent = os.path.dirname(directory)
+        if parent == directory:
+            return None
+        directory = parent
+    return None
+
+
 def check_root(directory: str) -> str:
     """Return the absolute path of a workspace named by hand."""
     root = os.path.abspath(directory)

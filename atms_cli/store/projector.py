@@ -153,7 +153,7 @@ class Projector:
         """Write every touched task, then let go those whose last open dependency is met."""
         moved: list[str] = []
         for key, task in self._changed.items():
-            row = self._run("SELECT met, blockers FROM tasks WHERE id = ?", (key,)).fetchone()
+            row = self._run("SELECT met, born FROM tasks WHERE id = ?", (key,)).fetchone()
             self._put(task, row)
             if (row is None and tasks.is_met(task)) or (row is not None and bool(row[0]) != tasks.is_met(task)):
                 moved.append(key)
@@ -163,13 +163,16 @@ class Projector:
         self._changed.clear()
         self._tasks.clear()
 
-    def _put(self, task: Task, before: tuple[int, int] | None) -> None:
+    def _put(self, task: Task, before: tuple[int, str] | None) -> None:
         key = task["id"]
         if before is not None or task["dependencies"] or task["tags"]:
             self._put_lists(task, known=before is not None)
         blockers = self._run(sql.COUNT_BLOCKERS, (key,)).fetchone()[0] if task["dependencies"] else 0
         _, born, last = self._tasks[key]
         self._run(sql.PUT_TASK, task_row(task, born, last, blockers))
+        if before is not None and before[1] != born:
+            # An earlier birth came from another clone: both had imported it.
+            self._run("UPDATE tasks SET born = ? WHERE id = ?", (born, key))
 
     def _put_lists(self, task: Task, *, known: bool) -> None:
         key = task["id"]

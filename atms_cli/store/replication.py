@@ -5,21 +5,31 @@ from __future__ import annotations
 import os
 from os.path import join
 
+from atms_cli.domain import agent as agents
+from atms_cli.domain import task as tasks
+from atms_cli.domain.moment import to_iso, to_ms
 from atms_cli.errors import AtmsError, DamagedError
-from atms_cli.store import codec, hlc
+from atms_cli.store import codec, hlc, sql
 from atms_cli.store.journal import segment_name
+from atms_cli.store.projector import Projector
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from atms_cli.domain.records import Event
     from atms_cli.store.eventstore import EventStore
+
+    Line = tuple[Event, bytes]
 
 #: An event from further in the future than this was stamped by a broken clock, and would drag every clock along.
 _MOST_AHEAD_MS = 86_400_000
 _NAME_LENGTH = len(segment_name(1))
 _REPLICA_LENGTH = 8
+_ID_LENGTH = 21
+_REPLICA_ALPHABET = frozenset("0123456789abcdefghijklmnopqrstuvwxyz")
+#: What a line that is no event of ours makes Python say.
+_NONSENSE = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError)
 
 
 class Replication:
@@ -49,11 +59,13 @@ class Replication:
             return file.read(size)
 
     def known_size(self, replica: str, name: str) -> int:
-        """Return how many bytes of a segment are here."""
-        try:
-            return os.stat(join(self._root, replica, name)).st_size
-        except FileNotFoundError:
-            return 0
+        """Return how many bytes of a segment are here, in whole batches."""
+        number = check_names(replica, name)
+        self._store.reading()
+        segment, offset, _ = self._store.index.positions().get(replica, (1, 0, ""))
+        if number == segment:
+            return offset
+        return self._store.journal.size(replica, number) if number < segment else 0
 
     def take_in(self, replica: str, name: str, content: bytes) -> list[Event]:
         """Add what is new in another clone's segment; return the new events.
@@ -62,63 +74,143 @@ class Replication:
             DamagedError: it is damaged, rewritten, or not what that clone can have written; nothing was added.
 
         """
-        check_names(replica, name)
+        number = check_names(replica, name)
         with self._store.lock:
-            known = self._known(replica, name)
-            if content[: len(known)] != known:
+            if replica == self._store.journal.own_replica():
+                raise DamagedError(f"{replica} is the id of this very workspace")
+            self._store.index.catch_up()
+            start = self._start(replica, number)
+            if content[:start] != self._known(replica, name, start):
                 raise DamagedError(
                     f"{replica}/{name} was rewritten since it was last seen", "ask whoever works there to look at it"
                 )
-            events = self._checked(replica, name, content[len(known) :])
-            if events:
-                self._append(replica, name, content[len(known) :])
-                self._store.index.catch_up()
-        return events
+            lines = self._checked(replica, name, content[start:])
+            if lines:
+                self._fold_and_append(replica, number, start, lines)
+        return [event for event, _ in lines]
 
-    def _known(self, replica: str, name: str) -> bytes:
-        try:
-            with open(join(self._root, replica, name), "rb") as file:
-                return file.read()
-        except FileNotFoundError:
+    def _start(self, replica: str, number: int) -> int:
+        """Return where new events of a segment begin: behind the whole batches that are here."""
+        segment, offset, _ = self._store.index.positions().get(replica, (1, 0, ""))
+        if number == segment:
+            return offset
+        if number == segment + 1 and offset >= self._store.journal.segment_bytes:
+            return 0
+        reason = "grew after it was closed" if number < segment else "comes before the end of the segment before it"
+        raise DamagedError(f"{replica}/{segment_name(number)} {reason}")
+
+    def _known(self, replica: str, name: str, size: int) -> bytes:
+        if not size:
             return b""
+        with open(join(self._root, replica, name), "rb") as file:
+            return file.read(size)
 
-    def _checked(self, replica: str, name: str, added: bytes) -> list[Event]:
+    def _checked(self, replica: str, name: str, added: bytes) -> list[Line]:
         """Decode every new line; all of it must be good before any of it is taken in."""
-        events: list[Event] = []
+        lines: list[Line] = []
         more = False
+        last = self._last_id(replica)
         for number, line in enumerate(added.splitlines(keepends=True), start=1):
             try:
                 event, more = codec.decode(line)
-                self._check_origin(replica, event, events[-1] if events else None)
-            except (AtmsError, ValueError, KeyError, TypeError) as error:
-                reason = error.message if isinstance(error, AtmsError) else "not an event"
-                hint = error.hint if isinstance(error, AtmsError) else ""
-                raise DamagedError(f"{replica}/{name}, new line {number}: {reason}", hint) from error
-            events.append(event)
+                _check_shape(event)
+                self._check_origin(replica, event["id"], last)
+            except AtmsError as error:
+                raise DamagedError(f"{replica}/{name}, new line {number}: {error.message}", error.hint) from error
+            except _NONSENSE as error:
+                raise DamagedError(f"{replica}/{name}, new line {number}: not an event") from error
+            lines.append((event, line))
+            last = event["id"]
         if more:
             raise DamagedError(f"{replica}/{name} ends in the middle of a batch")
-        return events
+        return lines
 
-    def _check_origin(self, replica: str, event: Event, before: Event | None) -> None:
-        if event["id"][-_REPLICA_LENGTH:] != replica:
-            raise DamagedError(f"event {event['id']} belongs to another clone than {replica}")
-        if before is not None and event["id"] <= before["id"]:
-            raise DamagedError(f"event {event['id']} is out of order")
-        if hlc.time_ms(event["id"]) > self._now_ms() + _MOST_AHEAD_MS:
-            raise DamagedError(f"event {event['id']} is more than a day in the future", "set the clock there")
+    def _last_id(self, replica: str) -> str:
+        row = self._store.index.connection.execute(
+            "SELECT id FROM events WHERE replica = ? ORDER BY id DESC LIMIT 1", (replica,)
+        ).fetchone()
+        return "" if row is None else str(row[0])
 
-    def _append(self, replica: str, name: str, added: bytes) -> None:
+    def _check_origin(self, replica: str, event_id: str, last: str) -> None:
+        if event_id[-_REPLICA_LENGTH:] != replica:
+            raise DamagedError(f"event {event_id} belongs to another clone than {replica}")
+        if event_id <= last:
+            raise DamagedError(f"event {event_id} is out of order")
+        if hlc.time_ms(event_id) > self._now_ms() + _MOST_AHEAD_MS:
+            raise DamagedError(f"event {event_id} is more than a day in the future", "set the clock there")
+
+    def _fold_and_append(self, replica: str, number: int, start: int, lines: Sequence[Line]) -> None:
+        """Fold into the index first: what cannot be folded must never get into the journal."""
+        index, name = self._store.index, segment_name(number)
+        pending: dict[int, Event] = {}
+
+        def load(of: str, segment: int, offset: int) -> Event:
+            if (of, segment) == (replica, number) and offset >= start:
+                return pending[offset]
+            return self._store.journal.event_at(of, segment, offset)
+
+        index.connection.execute("BEGIN IMMEDIATE")
+        try:
+            projector, end = Projector(index.connection, load), start
+            for event, line in lines:
+                pending[end] = event
+                projector.apply(event, replica, number, end)
+                end += len(line)
+            projector.flush()
+            index.connection.execute(sql.PUT_POSITION, (replica, number, end, codec.seal(lines[-1][1])))
+            self._append(replica, name, start, b"".join(line for _, line in lines))
+            index.connection.execute("COMMIT")
+        except index.connection.OperationalError as error:
+            raise AtmsError(f"cannot write {index.path}: {error}", "free some space and sync again") from error
+        except (*_NONSENSE, index.connection.Error) as error:
+            raise DamagedError(
+                f"{replica}/{name} does not make sense: {error}", "upgrade atms, here or there"
+            ) from error
+        finally:
+            index.roll_back()
+        index.checkpoint()
+
+    def _append(self, replica: str, name: str, start: int, added: bytes) -> None:
+        """Write behind the whole batches; what a killed sync left there is cut off first."""
         directory = join(self._root, replica)
-        os.makedirs(directory, exist_ok=True)
-        with open(join(directory, name), "ab") as file:
-            file.write(added)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            os.makedirs(directory, exist_ok=True)
+            with open(join(directory, name), "ab") as file:
+                file.truncate(start)
+                try:
+                    file.write(added)
+                    file.flush()
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(start)
+                    raise
+        except OSError as error:
+            raise AtmsError(
+                f"cannot write {directory}/{name}: {error.strerror}", "free some space and sync again"
+            ) from error
 
 
-def check_names(replica: str, name: str) -> None:
-    """Refuse names that no clone of ours writes; they come from outside and become paths."""
-    good_replica = len(replica) == _REPLICA_LENGTH and replica.isascii() and replica.isalnum()
-    good_name = len(name) == _NAME_LENGTH and name.endswith(".jsonl") and name[:8].isdigit()
-    if not good_replica or not good_name:
+def check_names(replica: str, name: str) -> int:
+    """Refuse names that no clone of ours writes; they come from outside and become paths. Return the segment's number."""
+    good_replica = len(replica) == _REPLICA_LENGTH and _REPLICA_ALPHABET.issuperset(replica)
+    good_name = len(name) == _NAME_LENGTH and name.endswith(".jsonl") and name[:8].isdecimal() and name.isascii()
+    if not good_replica or not good_name or not int(name[:8]):
         raise DamagedError(f"`{replica}/{name}` is not a segment")
+    return int(name[:8])
+
+
+def _check_shape(event: Event) -> None:
+    """Refuse what has the form of an event and holds what no event does; it would harm whoever meets it later."""
+    fields: Mapping[str, object] = event
+    texts = [fields[name] for name in ("id", "at", "type", "key", "actor")]
+    if not all(isinstance(text, str) and text for text in texts) or not isinstance(fields["data"], dict):
+        raise DamagedError("not an event")
+    if len(event["id"]) != _ID_LENGTH or to_iso(to_ms(event["at"])) != event["at"]:
+        raise DamagedError("not an event")
+    if event["type"] in tasks.EVENTS:
+        tasks.check_event(event)
+    elif event["type"] == "agent.registered":
+        for name, value in event["data"].items():
+            default = agents.DEFAULTS.get(name)
+            if default is not None and type(value) is not type(default):
+                raise DamagedError(f"{value!r} is no {name} of an agent")

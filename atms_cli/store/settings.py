@@ -84,7 +84,10 @@ class Settings:
         buffer = StringIO()
         yaml.dump(tree, buffer)
         parse(buffer.getvalue(), self.path)
-        write_atomically(self.path, buffer.getvalue().encode())
+        try:
+            write_atomically(self.path, buffer.getvalue().encode())
+        except OSError as error:
+            raise AtmsError(f"cannot write {self.path}: {error.strerror}", "nothing was changed") from error
 
     def raw(self) -> JsonObject:
         """Return what atms.yaml says, without defaults."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from dataclasses import dataclass
 
-from atms_cli.errors import AtmsError
+from atms_cli.errors import AtmsError, UnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ def capture(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], given: byt
     """Run a command to its end.
 
     Raises:
-        AtmsError: it is not there, or took too long.
+        AtmsError: it is not there.
+        UnavailableError: it took too long.
 
     """
     try:
@@ -33,7 +34,7 @@ def capture(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], given: byt
     except FileNotFoundError:
         raise AtmsError(f"`{argv[0]}` was not found", f"install {argv[0]}, then repeat") from None
     except subprocess.TimeoutExpired:
-        raise AtmsError(
-            f"`{' '.join(argv[:4])}` took longer than {timeout_s:g} s", "check the network, then repeat"
+        raise UnavailableError(
+            f"`{argv[0]}` took longer than {timeout_s:g} s", "check the network, then repeat"
         ) from None
     return Captured(ended.returncode, ended.stdout, ended.stderr)

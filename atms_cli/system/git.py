@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import os
+
 from atms_cli.errors import AtmsError, UnavailableError
 from atms_cli.system.capture import capture
+from atms_cli.system.clock import SystemClock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import TracebackType
 
 #: Commits on our refs are made by the program, not by the person.
 _IDENTITY = {
     "GIT_AUTHOR_NAME": "atms", "GIT_AUTHOR_EMAIL": "atms@localhost", "GIT_COMMITTER_NAME": "atms", "GIT_COMMITTER_EMAIL": "atms@localhost",
 }  # fmt: skip
 _TIMEOUT_S = 300.0
+#: Variables that say how to reach a remote. The others may point to a commit that is being made: a hook sets them.
+_KEPT = ("GIT_SSH", "GIT_CONFIG", "GIT_ASKPASS", "GIT_HTTP", "GIT_SSL", "GIT_PROXY", "GIT_EXEC_PATH")
+#: A lock on a ref is held for milliseconds; one that is older was left by a git that was killed.
+_LOCK_STALE_MS = 2000
+#: No clean-up behind a person's back, none of their hooks, and patience with another sync of this clone.
+_SETTINGS = (
+    "-c",
+    "gc.auto=0",
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    f"core.filesRefLockTimeout={_LOCK_STALE_MS + 500}",
+)
+#: Signs of a remote that cannot be reached or broke off.
+_UNREACHABLE = (
+    "Could not resolve", "unable to access", "unable to connect", "Could not read from remote", "timed out", "hung up unexpectedly",
+    "early EOF", "RPC failed",
+)  # fmt: skip
 
 
 class Git:
@@ -23,11 +45,7 @@ class Git:
         self._directory = directory
         # Never a prompt, never a pager, and never the index of a commit that is being made (a hook sets GIT_INDEX_FILE).
         self._environ = {
-            **{
-                name: value
-                for name, value in environ.items()
-                if not name.startswith("GIT_") or name.startswith(("GIT_SSH", "GIT_CONFIG"))
-            },
+            **{name: value for name, value in environ.items() if not name.startswith("GIT_") or name.startswith(_KEPT)},
             **_IDENTITY,
             "GIT_TERMINAL_PROMPT": "0",
             "LC_ALL": "C",
@@ -41,7 +59,7 @@ class Git:
 
         """
         ended = capture(
-            ("git", "-c", "gc.auto=0", *arguments),
+            ("git", *_SETTINGS, *arguments),
             cwd=self._directory,
             env=self._environ,
             given=given,
@@ -60,7 +78,9 @@ class Git:
         """Return whether the directory is in a git repository."""
         try:
             self.run("rev-parse", "--git-dir")
-        except AtmsError:
+        except AtmsError as error:
+            if "not a git repository" not in error.message:
+                raise
             return False
         return True
 
@@ -101,7 +121,7 @@ class Git:
 
     def move(self, ref: str, commit: str, before: str | None) -> None:
         """Point a ref at a commit, unless somebody else has moved it."""
-        self.run("update-ref", ref, commit, before or "0" * 40)
+        self._past_stale_locks("update-ref", ref, commit, before or "0" * len(commit))
 
     def remotes(self) -> list[str]:
         """Return the names of the remotes."""
@@ -109,23 +129,55 @@ class Git:
 
     def push(self, remote: str, source: str, target: str) -> None:
         """Push one ref; never by force."""
-        self._over_the_network("push", "--quiet", "--no-verify", remote, f"{source}:{target}")
+        with _Network():
+            self.run("push", "--no-verify", "--no-recurse-submodules", "--", remote, f"{source}:{target}")
 
     def fetch(self, remote: str, *refspecs: str) -> None:
-        """Fetch refs and nothing else: no tags, no FETCH_HEAD."""
-        self._over_the_network(
-            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", remote, *refspecs
-        )
+        """Fetch refs and nothing else: no tags, no FETCH_HEAD; what is gone there stays here."""
+        with _Network():
+            self._past_stale_locks(
+                "fetch", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules", "--no-prune",
+                "--refmap=", "--", remote, *refspecs,
+            )  # fmt: skip
 
-    def _over_the_network(self, *arguments: str) -> None:
+    def _past_stale_locks(self, *arguments: str) -> None:
+        """Run a command that moves refs of ours, removing what a killed git left in its way."""
         try:
             self.run(*arguments)
         except AtmsError as error:
-            if any(
-                sign in error.message
-                for sign in ("Could not resolve", "unable to access", "Could not read from remote", "timed out")
-            ):
-                raise UnavailableError(
-                    error.message, "nothing was lost; sync again when the remote can be reached"
-                ) from error
-            raise
+            if not _remove_stale_lock(error.message):
+                raise
+            self.run(*arguments)
+
+
+def _remove_stale_lock(message: str) -> bool:
+    """Remove the lock on a ref of ours that git complains of, if it is old; return whether to try again."""
+    path = message.partition("Unable to create '")[2].partition("': File exists")[0]
+    if "/refs/atms/" not in path or not path.endswith(".lock"):
+        return False
+    try:
+        if SystemClock().now_ms() - os.stat(path).st_mtime_ns // 1_000_000 < _LOCK_STALE_MS:
+            return False
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    return True
+
+
+class _Network:
+    """Around a command that talks to a remote: one that cannot be reached is no mistake of anybody here."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if (
+            isinstance(error, AtmsError)
+            and "[remote rejected]" not in error.message
+            and any(sign in error.message for sign in _UNREACHABLE)
+        ):
+            raise UnavailableError(
+                error.message, "nothing was lost; sync again when the remote can be reached"
+            ) from error

@@ -143,7 +143,7 @@ def test_a_bare_atms_shows_the_status_in_a_workspace_and_help_elsewhere(bare: At
 def test_init_says_what_it_made_and_what_comes_next(bare: Atms) -> None:
     assert bare("init").out == (
         f"made a workspace in {bare.root}\n"
-        "wrote atms.yaml, with every setting explained\n"
+        "wrote atms.yaml, with the common settings explained\n"
         'next: atms task add "Say hello" --command "echo hello", then: atms run --drain\n'
     )
     one = bare.add("One")
@@ -188,6 +188,7 @@ def test_the_status_in_words_and_json(atms: Atms) -> None:
         "queue      0 ready, 0 running, 1 blocked, 1 delayed (paused)\n"
         "agents     1, 0 busy\n"
         "loop       not running\n"
+        "→ the queue is paused: atms queue resume\n"
         "→ 1 task waits for one that failed or was cancelled: atms task list --blocked\n"
         "→ 1 failed: atms task list --status failed, then atms task retry ID\n"
     )

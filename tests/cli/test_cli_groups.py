@@ -51,11 +51,14 @@ def test_the_queue_in_numbers(atms: Atms) -> None:
 
 
 def test_a_task_is_explained(atms: Atms) -> None:
-    one, two = atms.add("One", "-p", "high"), atms.add("Two")
+    one, two = atms.add("One", "-p", "high", "--command", "true"), atms.add("Two", "--command", "true")
     assert "  → it can start now; it is next\n" in atms("queue", "explain", one).out
     assert "  → it can start now; 1 task ahead of it\n" in atms("queue", "explain", two).out
     explained = atms.json("queue", "explain", two)
     assert (explained["id"], explained["rank"], explained["waits_for"]) == (two, 2, [])
+    three = atms.add("Three")
+    nobody = "`atms run` has nobody for it: it has no command, and no agent is there that `atms run` could start"
+    assert f"  ◌ {nobody}\n  → it can be claimed now; 2 tasks ahead of it\n" in atms("queue", "explain", three).out
     atms("task", "claim", one, "--agent", "eve")
     assert "eve is at work on it (assigned)" in atms("queue", "explain", one).out
 
@@ -311,3 +314,29 @@ def test_times_that_do_not_exist_are_refused(atms: Atms) -> None:
         assert atms("task", "add", "x", "--deadline", words, code=2).err.startswith(
             f"error: `{words}` is not a time\n"
         ), words
+
+
+def test_agents_change_neither_gates_nor_settings(atms: Atms) -> None:
+    atms("gate", "add", "must", "--command", "false")
+    as_agent = {"ATMS_AGENT": "eve"}
+    for words in (
+        ["gate", "remove", "must"],
+        ["gate", "add", "easy", "--command", "true"],
+        ["config", "set", "gates.must.required", "false"],
+        ["config", "unset", "gates.must"],
+    ):
+        assert atms(*words, code=1, env=as_agent).err.startswith("error: agents cannot change ")
+    assert atms("gate", "list", "-q").lines == ["must"]
+    assert atms("task", "done", atms.add("One"), code=7, env=as_agent).err
+
+
+def test_changes_of_settings_are_on_record(atms: Atms) -> None:
+    atms("gate", "add", "must", "--command", "false")
+    atms("config", "set", "queue.ageing", "1h")
+    atms("gate", "remove", "must")
+    events = atms.json("log", "--type", "settings.*")
+    assert [event["data"]["reason"] for event in events] == [
+        "gate must added: false",
+        "queue.ageing set to 1h",
+        "gate must removed",
+    ]

@@ -279,7 +279,7 @@ def test_claims_in_words_and_json(atms: Atms) -> None:
     beat = atms("task", "heartbeat", low, "--lease", "5h")
     assert beat.out == f"{low} is yours until {atms.task(low)['lease']['expires_at']}\n"
     assert atms("task", "claim", code=6).err == (
-        "error: nothing in the queue can be started now\nhint: see what waits for what: atms queue list\n"
+        "error: nothing in the queue can be started now\nhint: see what waits for what: atms task list --blocked\n"
     )
     released = atms("task", "release", high, "--token", token)
     assert released.out == f"○ {high}  high  released\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,3 +203,23 @@ def test_an_agent_that_the_loop_started_cannot_decide_either(repository: Atms) -
     assert "approve 1\n" in log
     assert "force 1\n" in log
     assert atms.json("feature", "show", "f1")["status"] == "suggested"
+
+
+def test_a_failed_gate_shows_why(repository: Atms) -> None:
+    atms = repository
+    atms.settings("gates:\n  links:\n    command: echo page 7 is missing; exit 3\n")
+    one = atms.add("One", "--command", "echo built", "--retries", "0")
+    atms("run", "--drain", code=8)
+    assert atms("task", "logs", one).lines == ["built", "== gate links: exit code 3", "page 7 is missing"]
+    assert "  ✗ links failed: exit code 3, see " in atms("task", "show", one).out
+
+
+def test_gates_judge_the_worktree_that_one_is_in(repository: Atms) -> None:
+    atms = repository
+    atms.settings("gates:\n  lint:\n    command: test -f lintok\n    stages: [pre-commit]\n")
+    atms.write("lintok", "")
+    other = atms.root.parent / "linked"
+    words = ["git", "worktree", "add", "-q", str(other)]
+    subprocess.run(words, cwd=atms.root, env=atms.env, check=True)  # noqa: TID251  a test stands outside
+    atms("gate", "run", "--stage", "pre-commit")
+    atms("gate", "run", "--stage", "pre-commit", code=7, cwd=other)

@@ -396,7 +396,7 @@ def test_failing_retrying_and_reopening(ws: FakeWorkspace) -> None:
 
 
 def test_where_a_task_is_and_why(ws: FakeWorkspace) -> None:
-    first, second = add(ws, priority="low"), add(ws, priority="high")
+    first, second = add(ws, priority="low", command="true"), add(ws, priority="high")
     explanation = queue.explain(ws, first)
     assert (explanation["rank"], explanation["waits_for"], explanation["base_priority"]) == (2, [], 1.0)
     ws.time.advance(86_400 * 3 + 1)

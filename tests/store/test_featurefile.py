@@ -42,7 +42,7 @@ FILES = sorted(DATA.glob("*.json"))
 real_files = pytest.mark.parametrize(
     "sample",
     FILES or [pytest.param(None, marks=pytest.mark.skip(reason="no sample files here"))],
-    ids=lambda sample: sample.stem,
+    ids=lambda sample: sample.stem if sample else "none",
 )
 
 

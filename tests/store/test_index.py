@@ -196,7 +196,10 @@ def test_the_doctor_finds_an_index_that_lies_and_a_rebuild_repairs_it(tmp_path: 
     store.index.connection.execute("UPDATE tasks SET doc = json_set(doc, '$.title', 'a lie') WHERE id = 't07'")
     store.index.connection.execute("UPDATE tasks SET bucket = 'ready', blockers = 0 WHERE id = 't08'")
     (problem,) = store.doctor()
-    assert (problem["check"], problem["detail"]) == ("index", "the index is wrong about 2 tasks, first t07")
+    assert (problem["check"], problem["detail"]) == (
+        "index",
+        "4 rows of the index are missing or wrong, 4 too many; first ready",
+    )
     assert store.rebuild() == len(before["events"])
     assert contents(store) == before
     assert store.doctor() == []

@@ -30,7 +30,7 @@ FILES = sorted(DATA.glob("*.json"))
 real_files = pytest.mark.parametrize(
     "file",
     FILES or [pytest.param(None, marks=pytest.mark.skip(reason="no sample files here"))],
-    ids=lambda file: file.stem,
+    ids=lambda file: file.stem if file else "none",
 )
 
 

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def _wait_for(pid: int) -> None:
+    """Wait for one process of ours; another test's may go on in the same worker for ever."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     with Processes() as processes:
@@ -34,19 +40,20 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def stranger(tmp_path: Path) -> Iterator[Callable[[str], Started]]:
     """Starts marked trees that no Processes knows of, as a keeper that has died would leave them."""
     ids: list[str] = []
+    pids: list[int] = []
 
     def start(command: str) -> Started:
         ids.append(f"run-{secrets.token_hex(8)}")
         env = {"PATH": os.environ["PATH"], MARKER: ids[-1], "PIDS": str(tmp_path / "pids")}
         pid = os.posix_spawn("/bin/sh", shell(command), env, setsid=True)
+        pids.append(pid)
         return Started(ids[-1], pid, start_time(pid) or 0)
 
     yield start
     for run_id in ids:
         kill_marked(run_id, 0)
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, 0):
-            pass
+    for pid in pids:
+        _wait_for(pid)
 
 
 @pytest.fixture
@@ -55,9 +62,8 @@ def loop(tmp_path: Path) -> Iterator[Loop]:
     yield loop
     for keeper in loop.keepers:
         keeper.abandon()
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, 0):
-            pass
+    for keeper in loop.keepers:
+        _wait_for(keeper.pid)
     for descriptor in loop.descriptors:
         os.close(descriptor)
     left = [run_id for run_id, pids in marked(loop.ids).items() if pids]
