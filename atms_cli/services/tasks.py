@@ -264,7 +264,9 @@ def _best(ws: Workspace, tx: Transaction, name: str) -> Task:
         task = tx.read.task(task_id)
         if agent is None or refusal(agent, task) is None:
             return task
-    raise NothingToDoError("nothing in the queue can be started now", "see what waits for what: atms task list --blocked")
+    raise NothingToDoError(
+        "nothing in the queue can be started now", "see what waits for what: atms task list --blocked"
+    )
 
 
 def _known_agent(ws: Workspace, read: ReadModel, name: str) -> Agent | None:
