@@ -79,21 +79,25 @@ class Replication:
             if replica == self._store.journal.own_replica():
                 raise DamagedError(f"{replica} is the id of this very workspace")
             self._store.index.catch_up()
-            start = self._start(replica, number)
-            if content[:start] != self._known(replica, name, start):
+            start = self._start(replica, number, len(content))
+            if content[:start] != self._known(replica, name, start)[: len(content)]:
                 raise DamagedError(
                     f"{replica}/{name} was rewritten since it was last seen", "ask whoever works there to look at it"
                 )
+            # It may also be shorter: another sync of this clone has brought more of it meanwhile.
             lines = self._checked(replica, name, content[start:])
             if lines:
                 self._fold_and_append(replica, number, start, lines)
         return [event for event, _ in lines]
 
-    def _start(self, replica: str, number: int) -> int:
+    def _start(self, replica: str, number: int, size: int) -> int:
         """Return where new events of a segment begin: behind the whole batches that are here."""
         segment, offset, _ = self._store.index.positions().get(replica, (1, 0, ""))
         if number == segment:
             return offset
+        known = self._store.journal.size(replica, number) if number < segment else 0
+        if number < segment and size <= known:
+            return known
         if number == segment + 1 and offset >= self._store.journal.segment_bytes:
             return 0
         reason = "grew after it was closed" if number < segment else "comes before the end of the segment before it"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: Reading a file is no change; `opened` and the like would wake us by our own looking.
 _CHANGES = ("created", "modified", "moved", "deleted", "closed")
 _DRAIN = 65_536
+_STOP_TIMEOUT_S = 2.0
 
 
 class Changes:
@@ -94,6 +95,9 @@ class Changes:
     ) -> None:
         if self._observer is not None:
             self._observer.stop()
-            self._observer.join()
+            # Its thread may be stuck in the system; then its pipe stays open, so that it never writes into another file.
+            self._observer.join(_STOP_TIMEOUT_S)
+            if self._observer.is_alive():
+                return
         os.close(self._reader)
         os.close(self._writer)

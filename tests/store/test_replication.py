@@ -361,6 +361,7 @@ def test_segments_are_taken_in_one_after_another(ours: Clone, theirs: Clone) -> 
     first = theirs.path(THEIRS, names[0]).read_bytes()
     with pytest.raises(DamagedError, match=r"00000001\.jsonl grew after it was closed"):
         ours.replication.take_in(THEIRS, names[0], first + first)
+    assert ours.replication.take_in(THEIRS, names[0], first[: first.index(b"\n") + 1]) == []
     for number in range(20, 28):
         add(theirs.store, f"t{number:02d}")
     ours.take_from(theirs)
@@ -455,9 +456,11 @@ def test_good_events_before_a_bad_one_wait_with_it_and_come_when_it_is_mended(ou
 def test_a_history_that_was_rewritten_is_refused_and_ours_stays(ours: Clone) -> None:
     ours.replication.take_in(THEIRS, FIRST, lines(event(1), event(2)))
     before = ours.state()
-    for rewritten in (lines(event(2), event(3), event(4)), lines(event(1))):
+    for rewritten in (lines(event(2), event(3), event(4)), lines(event(2)), lines(event(1, actor="eve"))):
         with pytest.raises(DamagedError, match="was rewritten since it was last seen"):
             ours.replication.take_in(THEIRS, FIRST, rewritten)
+    # A sync that was overtaken by another one of the same clone comes with less.
+    assert ours.replication.take_in(THEIRS, FIRST, lines(event(1))) == []
     assert ours.state() == before
 
 
