@@ -138,7 +138,6 @@ class Loop:
         with self._ws.store.writing("atms run") as tx:
             starts = self._desk.turn(tx, ended, room=self._room())
         self._send(self._desk.orders(starts))
-        self._seen = self._ws.store.reading().newest()
         if self._desk.feature_work_ended():
             self._write_outcomes()
 
@@ -221,10 +220,10 @@ class Loop:
                 return
 
     def _look_around(self, changed: set[str]) -> None:
-        """See what others changed: tasks, settings, the roadmap. Our own appends wake us too, and mean nothing."""
-        if self._ws.store.reading().newest() != self._seen:
-            for process in self._desk.stale():
-                self._keeper.kill(process, "its task was taken away")
+        """See what others changed: tasks, settings, the roadmap."""
+        # What another clone decided may be older than our newest event, so only the tasks themselves can tell.
+        for process in self._desk.stale():
+            self._keeper.kill(process, "its task was taken away")
         if not all(path.endswith(".jsonl") for path in changed):
             self._reload_settings()
             self._sync_features()
