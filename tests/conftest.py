@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -31,6 +32,12 @@ _CHANGES = {
     "os.truncate": (0,), "os.chmod": (0,), "shutil.rmtree": (0,), "sqlite3.connect": (0,),
 }  # fmt: skip
 _armed: list[bool] = []
+
+
+def pytest_configure() -> None:
+    """Let SIGINT reach what tests start: a shell ignores it for what it runs in the background, and children inherit that."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _tripwire(event: str, arguments: tuple[object, ...]) -> None:
