@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.cli.render import plural, status_cell, table
+from atms_cli.cli.render import plural, status_cell, strings, table
 from atms_cli.errors import UsageError
 
 TYPE_CHECKING = False
@@ -22,7 +22,7 @@ def added(call: Call, report: JsonObject) -> None:
 
 
 def _added(call: Call, report: JsonObject, new: Sequence[JsonObject]) -> str:
-    known, missing = _strings(report["known"]), _strings(report["unknown_dependencies"])
+    known, missing = strings(report["known"]), strings(report["unknown_dependencies"])
     rows = [((str(each["id"]), "bold"), status_cell(str(each["status"])), (str(each["title"]), "")) for each in new]
     lines = [table(call, ("ID", "STATUS", "TITLE"), rows, stretch=2)] if rows and report["dry_run"] else []
     verb = "would be added" if report["dry_run"] else "added"
@@ -30,10 +30,6 @@ def _added(call: Call, report: JsonObject, new: Sequence[JsonObject]) -> str:
     if missing:
         lines.append(f"left out, as they are neither in the file nor here: {', '.join(missing)}")
     return "\n".join(lines)
-
-
-def _strings(value: object) -> list[str]:
-    return [str(each) for each in value] if isinstance(value, list) else []
 
 
 def printed(call: Call, form: str, tasks: Iterable[JsonObject]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from atms_cli.cli.call import many
-from atms_cli.cli.render import cut, one_line, plural, prose, status_cell, table
+from atms_cli.cli.render import cut, one_line, plural, prose, records, status_cell, table
 from atms_cli.errors import EXIT_REFUSED
 from atms_cli.services import features as service
 
@@ -147,13 +147,9 @@ def sync(call: Call, check: o.Check = False, file: o.FeatureFile = None) -> int:
     if check:
         return diff(call, file=file)
     report = service.sync(workspace)
-    created, written = _records(report["created"]), _records(report["written"])
+    created, written = records(report["created"]), records(report["written"])
     call.answer(report, [str(task["id"]) for task in created], lambda: _synced(call, created, written))
     return 0
-
-
-def _records(value: object) -> list[JsonObject]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _synced(call: Call, created: Sequence[JsonObject], written: Sequence[JsonObject]) -> str:
@@ -174,7 +170,7 @@ def _written(call: Call, each: JsonObject) -> str:
 def diff(call: Call, file: o.FeatureFile = None) -> int:
     """Show what `sync` would do; exit with 1 if there is something."""
     found = service.diff(_workspace(call, file))
-    new, write = _records(found["new"]), _records(found["write"])
+    new, write = records(found["new"]), records(found["write"])
     call.answer(found, [str(each["feature"]) for each in (*new, *write)], lambda: _differences(call, new, write))
     return EXIT_REFUSED if new or write else 0
 

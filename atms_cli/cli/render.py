@@ -139,17 +139,13 @@ def task_card(call: Call, task: Mapping[str, object], now: str) -> str:
         pairs(call, [(name, one_line(value)) for name, value in _facts(task, now)]),
         prose(str(task["description"])),
         _section(call, "Prompt", prose(str(task["prompt"])).splitlines() if task["prompt"] else []),
-        _section(call, "Waits for", [_linked(call, each) for each in _list(task["blockers"])]),
-        _section(call, "Unblocks", [_linked(call, each) for each in _list(task["dependents"])]),
+        _section(call, "Waits for", [_linked(call, each) for each in records(task["blockers"])]),
+        _section(call, "Unblocks", [_linked(call, each) for each in records(task["dependents"])]),
         _section(call, "Done when", [f"- {one_line(each)}" for each in _criteria(task)]),
         _section(call, "Gates", [_verdict(call, each) for each in _gates(task)]),
         _section(call, "Attempts", [_attempt(call, attempt) for attempt in attempts]),
     ]
     return "\n\n".join(part for part in parts if part)
-
-
-def _list(value: object) -> list[JsonObject]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _criteria(task: Mapping[str, object]) -> list[str]:
@@ -171,8 +167,8 @@ def _facts(task: Mapping[str, object], now: str) -> list[tuple[str, str]]:
         ("parent", str(task["parent_id"] or "")),
         ("agent", str(task["assigned_agent"] or task["agent"] or "")),
         ("lease", f"until {lease['expires_at']}" if isinstance(lease, dict) else ""),
-        ("needs", ", ".join(_strings(task["required_capabilities"]))),
-        ("tags", ", ".join(_strings(task["tags"]))),
+        ("needs", ", ".join(strings(task["required_capabilities"]))),
+        ("tags", ", ".join(strings(task["tags"]))),
         ("effort", describe_duration(float(effort) * 60) if isinstance(effort, int | float) else ""),
         ("value", str(task["business_value"])),
         ("deadline", str(task["deadline"] or "")),
@@ -183,7 +179,13 @@ def _facts(task: Mapping[str, object], now: str) -> list[tuple[str, str]]:
     ]
 
 
-def _strings(value: object) -> list[str]:
+def records(value: object) -> list[JsonObject]:
+    """Return the objects in a JSON array, none if it is no array."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def strings(value: object) -> list[str]:
+    """Return what is in a JSON array as text, none if it is no array."""
     return [str(each) for each in value] if isinstance(value, list) else []
 
 
@@ -200,7 +202,7 @@ def _gates(task: Mapping[str, object]) -> list[JsonObject]:
     """Return the results of the gates that last judged a task."""
     result = task["result"]
     verdict = result.get("validation") if isinstance(result, dict) else None
-    return _list(verdict.get("gates")) if isinstance(verdict, dict) else []
+    return records(verdict.get("gates")) if isinstance(verdict, dict) else []
 
 
 def _verdict(call: Call, gate: JsonObject) -> str:

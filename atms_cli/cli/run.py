@@ -48,20 +48,16 @@ def _rehearse(call: Call, plan: Plan) -> int:
 
 
 def _steps(call: Call, steps: Sequence[JsonObject]) -> str:
-    from atms_cli.cli.render import table
+    from atms_cli.cli.render import strings, table
 
     rows = [
         (
             (str(step["order"]), ""),
             (str(step["task"]), "bold"),
             (str(step["agent"] or "nobody"), "" if step["agent"] else "yellow"),
-            (", ".join(_words(step["gates"])), "dim"),
+            (", ".join(strings(step["gates"])), "dim"),
             (str(step["title"]), ""),
         )
         for step in steps
     ]
     return table(call, ("#", "TASK", "AGENT", "GATES", "TITLE"), rows, stretch=4)
-
-
-def _words(value: object) -> list[str]:
-    return [str(each) for each in value] if isinstance(value, list) else []

@@ -20,15 +20,15 @@ def sync(call: Call, remote: o.Remote = None) -> int:
 
 
 def _words(call: Call, report: JsonObject) -> str:
-    from atms_cli.cli.render import plural
+    from atms_cli.cli.render import plural, records
 
     replicas = report["replicas"] if isinstance(report["replicas"], list) else []
     taken = plural(int(str(report["events"])), "new event") + (
         f" from {plural(len(replicas), 'clone')}" if replicas else ""
     )
     lines = [f"{call.style('✓', 'green')} in step with {report['remote']}: {taken}"]
-    lines += [_circle(call, each) for each in _records(report["circles_broken"])]
-    for each in _records(report["refused"]):
+    lines += [_circle(call, each) for each in records(report["circles_broken"])]
+    for each in records(report["refused"]):
         lines.append(f"{call.style('✗', 'red')} not taken from {each['replica']}: {each['reason']}")
         lines += [f"  {call.style(str(each['hint']), 'dim')}"] if each["hint"] else []
     return "\n".join(lines)
@@ -38,7 +38,3 @@ def _circle(call: Call, each: JsonObject) -> str:
     return (
         f"{call.style('!', 'yellow')} {each['task']} no longer waits for {each['on']}: two clones had closed a circle"
     )
-
-
-def _records(value: object) -> list[JsonObject]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

@@ -39,7 +39,8 @@ _TYPE_CATEGORIES = {
     "deployment": "maintenance",
     "error": "bug_fix",
 }
-_FILE_PRIORITIES = {
+#: The original's priorities, `urgent` included, to ours.
+FILE_PRIORITIES = {
     "critical": "critical",
     "urgent": "critical",
     "high": "high",
@@ -95,7 +96,7 @@ def _words(prose: str) -> set[str]:
 
 def priority(feature: Mapping[str, Json]) -> str:
     """Return the priority of a feature's main task, from its own, its category or its business value."""
-    own = _FILE_PRIORITIES.get(text(feature, "priority").lower())
+    own = FILE_PRIORITIES.get(text(feature, "priority").lower())
     if own is not None:
         return own
     category, words = text(feature, "category"), _words(text(feature, "business_value"))
@@ -207,7 +208,7 @@ def _adopted(feature: JsonObject, task: JsonObject, position: Mapping[str, int])
         "title": (text(task, "title").strip() or f"Implement: {text(feature, 'title')}")[:MAX_TITLE],
         "description": text(task, "description") or fields["description"],
         "category": _TYPE_CATEGORIES.get(text(task, "type"), CATEGORIES.get(text(feature, "category"), "feature")),
-        "priority": _FILE_PRIORITIES.get(text(task, "priority"), "medium"),
+        "priority": FILE_PRIORITIES.get(text(task, "priority"), "medium"),
         "estimated_effort": round(effort * 60) if isinstance(effort, int | float) and effort > 0 else None,
         "required_capabilities": [s for s in skills if isinstance(s, str) and s != "general"]
         if isinstance(skills, list)

@@ -10,12 +10,13 @@ import json
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from atms_cli.domain.feature import FILE_PRIORITIES
 from atms_cli.domain.task import CATEGORIES, PRIORITIES
 from atms_cli.errors import AtmsError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from atms_cli.domain.records import JsonObject
 
@@ -203,14 +204,6 @@ _TODO_STATUSES = {
     "rejected": "cancelled",
     "failed": "cancelled",
 }
-_TODO_PRIORITIES = {
-    "critical": "critical",
-    "urgent": "critical",
-    "high": "high",
-    "normal": "medium",
-    "medium": "medium",
-    "low": "low",
-}
 _TODO_TYPES = {
     "error": "bug_fix",
     "test": "testing",
@@ -232,7 +225,7 @@ def _todo(text: str) -> list[Draft]:
 def _from_todo(record: JsonObject) -> Draft:
     name, kind = _text(record, "id"), _text(record, "category") or _text(record, "type")
     fields = _titled(_text(record, "title"), {
-        "description": _text(record, "description"), "priority": _TODO_PRIORITIES.get(_text(record, "priority").lower()),
+        "description": _text(record, "description"), "priority": FILE_PRIORITIES.get(_text(record, "priority").lower()),
         "category": kind if kind in CATEGORIES else _TODO_TYPES.get(kind), "feature_id": record.get("feature_id"),
         "required_capabilities": [each for each in _texts(record.get("required_capabilities")) if each != "general"],
         "validation_criteria": {"success_criteria": _texts(record.get("success_criteria"))} if record.get("success_criteria") else None,
@@ -306,8 +299,3 @@ _READERS: dict[str, Callable[[str], list[Draft]]] = {
     "markdown": _markdown,
 }
 FORMS: Sequence[str] = tuple(_READERS)
-
-
-def ids(drafts: Iterable[Draft]) -> list[str]:
-    """Return the ids of drafts."""
-    return [draft.id for draft in drafts]
