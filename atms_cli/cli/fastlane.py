@@ -6,7 +6,7 @@ agree by construction; a property test holds them to it.
 
 from __future__ import annotations
 
-from atms_cli.cli.fastlane_table import COMMANDS
+from atms_cli.cli.fastlane_table import COMMANDS, COMMON
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def match(arguments: Sequence[str]) -> tuple[str, Values] | None:
         return None
     target, positionals, options = command
     try:
-        values, words = _split(rest, options)
+        values, words = _split(rest, COMMON | options)
         for name, kind, _ in positionals:
             if kind == "option" and name not in values:
                 _missing(name)

@@ -29,26 +29,27 @@ def effective_priority(priority: str, waited_s: float, ageing_s: float) -> float
     return _LEVELS - 1 - level(priority) + waited_s / ageing_s
 
 
-def merge(runs: Sequence[Iterator[tuple[str, str]]], ageing_s: float) -> Iterator[str]:
-    """Yield task ids best first from one run per level of (id, queued_at), each sorted by time.
+def merge(runs: Sequence[Iterator[tuple[str, str]]], strategy: str, ageing_s: float) -> Iterator[str]:
+    """Yield task ids best first from one run per level of (id, queued_at), each sorted by time, newest first for lifo.
 
-    Equal effective priorities go to the more urgent level, so the order is total.
+    Heads that are equal go to the more urgent level, so the order is total.
     """
-    # A level below the top starts that many ageing periods behind: compare times as if queued that much later.
     heads = [next(run, None) for run in runs]
-    while any(head is not None for head in heads):
-        best = min(
-            (index for index, head in enumerate(heads) if head is not None),
-            key=lambda index: (_virtual_time(heads[index], index, ageing_s), index),
-        )
+    while True:
+        waiting = [(_key(head[1], index, strategy, ageing_s), index) for index, head in enumerate(heads) if head]
+        if not waiting:
+            return
+        _, best = min(waiting)
         head = heads[best]
         if head is not None:
             yield head[0]
         heads[best] = next(runs[best], None)
 
 
-def _virtual_time(head: tuple[str, str] | None, index: int, ageing_s: float) -> float:
-    return 0.0 if head is None else to_ms(head[1]) / 1000 + index * ageing_s
+def _key(queued_at: str, index: int, strategy: str, ageing_s: float) -> float:
+    """Return what is compared; a level below the top starts as if queued that many ageing periods later."""
+    seconds = to_ms(queued_at) / 1000
+    return {"priority": seconds + index * ageing_s, "fifo": seconds, "lifo": -seconds}[strategy]
 
 
 def waits_for(task: Task, dependencies: Sequence[Dependency], now: str, *, paused: bool) -> list[JsonObject]:

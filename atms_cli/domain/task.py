@@ -108,7 +108,8 @@ DEFAULTS: dict[str, Json] = {
     "failed_at": None,
     "cancelled_at": None,
 }
-_NESTED_DEFAULTS: dict[str, dict[str, Json]] = {
+#: What the fields that hold fields have unless told otherwise.
+NESTED_DEFAULTS: dict[str, dict[str, Json]] = {
     "metadata": {
         "properties": {}, "affected_files": [], "related_issues": [], "created_by": "", "approved_by": None, "approved_at": None,
     },
@@ -197,7 +198,7 @@ def _born(event: Event) -> Task:
 def _nested(given: Mapping[str, object]) -> JsonObject:
     """Return the fields that hold fields, each whole."""
     own = {name: value for name, value in given.items() if isinstance(value, dict)}
-    return {name: {**defaults, **own.get(name, {})} for name, defaults in _NESTED_DEFAULTS.items()}
+    return {name: {**defaults, **own.get(name, {})} for name, defaults in NESTED_DEFAULTS.items()}
 
 
 def _settled(event: Event) -> Task:
@@ -328,8 +329,8 @@ def _require(holds: bool, name: str, value: Json) -> None:  # noqa: FBT001  a co
 def _is_of_its_kind(name: str, value: Json) -> bool:
     if value is None and DEFAULTS.get(name) is None:
         return True
-    if name in _NESTED_DEFAULTS:
-        return isinstance(value, dict) and _is_nested_well(_NESTED_DEFAULTS[name], value)
+    if name in NESTED_DEFAULTS:
+        return isinstance(value, dict) and _is_nested_well(NESTED_DEFAULTS[name], value)
     return _KINDS[name](value) if name in _KINDS else _fits(name, value)
 
 

@@ -116,16 +116,21 @@ class _BulkProjector(Projector):
             self._finished.append((attempt["run"], key, started, encode(attempt)))
 
     def _write_rows(self) -> None:
+        # In the order of the table's key, so that it grows at its end.
+        self._rows.sort()
         self._many(sql.PUT_EVENT, self._rows)
         self._rows.clear()
 
     def flush(self) -> None:
         """Write every touched task as if it waited for nothing; `build` counts what it waits for at the end."""
         changed = self._changed.values()
-        self._many(sql.PUT_TASK, [task_row(task, *self._tasks[task["id"]][1:], 0) for task in changed])
+        self._many(
+            sql.REPLACE_TASK if self._has_spilled else sql.PUT_TASK,
+            [task_row(task, *self._tasks[task["id"]][1:], 0) for task in changed],
+        )
         for table, rows in (
             (sql.PUT_DEPENDENCY, [(task["id"], needs) for task in changed for needs in task["dependencies"]]),
-            (sql.PUT_TAG, [(tag, task["id"]) for task in changed for tag in task["tags"]]),
+            (sql.PUT_TAG, [(task["id"], tag) for task in changed for tag in task["tags"]]),
         ):
             self._many(table, rows)
         if self._has_spilled:

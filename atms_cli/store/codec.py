@@ -7,6 +7,9 @@ a batch cut short by a crash is seen and dropped as a whole.
 
 from __future__ import annotations
 
+# The same function as zlib's, without loading that library.
+from binascii import crc32
+
 from atms_cli.errors import DamagedError, UsageError
 from atms_cli.store.jsontext import decode as decode_json
 from atms_cli.store.jsontext import encode as encode_json
@@ -23,13 +26,6 @@ _CLOSE = b'"}\n'
 SEAL_LENGTH = len(_MARK) + 8 + len(_CLOSE)
 
 
-def _checksum(body: bytes) -> int:
-    # Loading the library costs more than most readers need.
-    from zlib import crc32
-
-    return crc32(body)
-
-
 def encode(event: Event, *, more: bool) -> bytes:
     """Return the line of an event; `more` says that the batch goes on.
 
@@ -42,7 +38,7 @@ def encode(event: Event, *, more: bool) -> bytes:
         body = encode_json(record)[:-1].encode()
     except UnicodeEncodeError:
         raise UsageError(f"the text of {event['type']} is not valid Unicode", "give it in UTF-8") from None
-    return b"%b%b%08x%b" % (body, _MARK, _checksum(body), _CLOSE)
+    return b"%b%b%08x%b" % (body, _MARK, crc32(body), _CLOSE)
 
 
 def decode(line: bytes) -> tuple[Event, bool]:
@@ -53,13 +49,13 @@ def decode(line: bytes) -> tuple[Event, bool]:
 
     """
     body, seal = line[:-SEAL_LENGTH], line[-SEAL_LENGTH:]
-    if seal != b"%b%08x%b" % (_MARK, _checksum(body), _CLOSE):
+    if seal != b"%b%08x%b" % (_MARK, crc32(body), _CLOSE):
         raise DamagedError("the checksum does not match")
-    record = decode_json(body.decode() + "}")
+    record = decode_json(line[:-1].decode())
+    del record["crc"]
     if record["v"] > VERSION:
         raise DamagedError(f"written in format {record['v']}, this atms knows {VERSION}", "upgrade atms")
-    more = record.pop("more", False)
-    return record, more
+    return record, record.pop("more", False)
 
 
 def seal(line: bytes) -> str:

@@ -11,12 +11,7 @@ from os.path import exists
 
 from atms_cli.errors import AtmsError
 from atms_cli.store import sql
-
-try:
-    # The public module imports `datetime` and `collections.abc` for adapters that are not used here.
-    import _sqlite3 as sqlite
-except ImportError:
-    import sqlite3 as sqlite  # type: ignore[no-redef]
+from atms_cli.store.sqlite import driver
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,9 +22,12 @@ if TYPE_CHECKING:
 
     Position = tuple[int, int, str]
 
-DatabaseError = sqlite.DatabaseError
-#: The write-ahead log is folded into the file beyond this size; without that it would only grow.
+DatabaseError: type[Exception] = driver.DatabaseError
+#: The write-ahead log is folded into the file beyond this size; without that it would only grow, and whoever opens the
+#: index alone reads all of it.
 _WAL_BYTES = 256 * 1024
+#: A process that writes again and again folds less often: it opens the index once.
+_WAL_BYTES_LATER = 4 * 1024 * 1024
 _BUSY_TIMEOUT_S = 5.0
 #: What SQLite says of a file that is not what we wrote.
 _DAMAGE = ("malformed", "not a database", "no such table", "no such column", "disk I/O error")
@@ -46,18 +44,27 @@ class Index:
     def __init__(self, path: str, journal: Segments) -> None:
         self.path = path
         self._journal = journal
+        self._is_for_writing = False
+        self._wal_bytes = _WAL_BYTES
+        self._seen: dict[str, Position] = {}
         self.connection = self._connect()
 
     def _connect(self) -> Connection:
+        self._is_for_writing = False
+        self._seen = {}
         try:
-            connection: Connection = sqlite.connect(
-                self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-            )
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            return driver.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)  # type: ignore[no-any-return]
         except DatabaseError as error:
             return self._replace_damaged(error)
-        return connection
+
+    def _prepare_for_writing(self) -> None:
+        """Set what only writers need: a commit waits for no disk, since the journal is the truth."""
+        if not self._is_for_writing:
+            self.connection.execute("PRAGMA synchronous = NORMAL")
+            self.connection.execute("PRAGMA wal_autocheckpoint = 0")
+            # Debian's SQLite overwrites what is deleted with zeros; here it is still in the journal.
+            self.connection.execute("PRAGMA secure_delete = OFF")
+            self._is_for_writing = True
 
     def empty(self) -> None:
         """Forget everything, whatever state the file is in; call it under the lock."""
@@ -81,7 +88,7 @@ class Index:
 
     def is_current(self) -> bool:
         """Return whether the index is of this version and has read all there is."""
-        return self._is_of_this_version() and self.lag() == []
+        return self._is_of_this_version() and self.lag(self.positions()) == []
 
     def _is_of_this_version(self) -> bool:
         return bool(self.connection.execute("PRAGMA user_version").fetchone()[0] == sql.SCHEMA_VERSION)
@@ -90,9 +97,8 @@ class Index:
         """Return how far each replica has been read."""
         return {row[0]: row[1:] for row in self.connection.execute(sql.POSITIONS)}
 
-    def lag(self) -> list[str]:
+    def lag(self, known: dict[str, Position]) -> list[str]:
         """Return the replicas whose journal does not end where the index has stopped reading."""
-        known = self.positions()
         return [
             replica
             for replica in self._journal.replicas()
@@ -105,35 +111,53 @@ class Index:
             return False
         return offset < self._journal.segment_bytes or not self._journal.size(replica, segment + 1)
 
-    def catch_up(self) -> None:
-        """Read what is new; call it under the lock. The caller commits nothing: it is one transaction of its own."""
+    def catch_up(self) -> dict[str, Position]:
+        """Read what is new and return how far each replica has been read; call it under the lock.
+
+        The caller commits nothing: it is one transaction of its own.
+        """
         try:
-            if not self._is_of_this_version() or self._knows_too_much():
+            self._prepare_for_writing()
+            known = self.positions() if self._is_of_this_version() else None
+            if known is None or not self._is_still_there(known):
                 self.start_over()
-            behind = self.lag()
+                known = {}
+            behind = self.lag(known)
             if behind:
-                self._read_on(behind)
+                self._read_on(behind, known)
+                known = self.positions()
         except DatabaseError as error:
             self.connection.close()
             self.connection = self._replace_damaged(error)
-            self.catch_up()
+            return self.catch_up()
+        self._seen = known
+        return known
 
-    def _knows_too_much(self) -> bool:
-        """Return whether the journal lost what was read before, as after a power failure, or was replaced."""
-        return any(not self._still_there(replica, position) for replica, position in self.positions().items())
+    def _is_still_there(self, known: dict[str, Position]) -> bool:
+        """Return whether the journal still has what was read before; a power failure may have taken it, or a restore."""
+        return all(self._holds(replica, position) for replica, position in known.items())
 
-    def _still_there(self, replica: str, position: Position) -> bool:
+    def _holds(self, replica: str, position: Position) -> bool:
         segment, offset, seal = position
-        if self._journal.size(replica, segment) < offset:
+        size = self._journal.size(replica, segment)
+        if size == offset and self._seen.get(replica) == position:
+            return True
+        if size < offset:
             return False
         try:
             return self._journal.seal_at(replica, segment, offset) == seal
         except (OSError, ValueError):
             return False
 
+    def put_position(self, replica: str, position: Position) -> None:
+        """Note how far a replica has been read, in the caller's transaction."""
+        self.connection.execute(sql.PUT_POSITION, (replica, *position))
+        self._seen = {**self._seen, replica: position}
+
     def start_over(self) -> None:
         """Make empty tables, in one transaction so that no other process sees half of them."""
         self.connection.execute("PRAGMA journal_mode = WAL")
+        self._prepare_for_writing()
         self.connection.execute("BEGIN IMMEDIATE")
         names = "SELECT type, name FROM sqlite_master WHERE type IN ('table', 'trigger') AND name NOT LIKE 'sqlite_%'"
         for kind, name in self.connection.execute(names).fetchall():
@@ -143,11 +167,10 @@ class Index:
         self.connection.execute(f"PRAGMA user_version = {sql.SCHEMA_VERSION}")
         self.connection.execute("COMMIT")
 
-    def _read_on(self, replicas: list[str]) -> None:
+    def _read_on(self, replicas: list[str], known: dict[str, Position]) -> None:
         from atms_cli.store.bulk import build
         from atms_cli.store.projector import Projector
 
-        known = self.positions()
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             if known:
@@ -179,18 +202,17 @@ class Index:
             for event, offset, behind in self._journal.read(replica, segment, start):
                 projector.apply(event, replica, segment, offset)
                 end = behind
-            self.connection.execute(
-                sql.PUT_POSITION, (replica, segment, end, self._journal.seal_at(replica, segment, end))
-            )
+            self.put_position(replica, (segment, end, self._journal.seal_at(replica, segment, end)))
             start = 0
 
     def checkpoint(self) -> None:
         """Fold the write-ahead log into the file once it has grown; call it under the lock."""
         try:
-            if os.stat(self.path + "-wal").st_size > _WAL_BYTES:
+            if os.stat(self.path + "-wal").st_size > self._wal_bytes:
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except FileNotFoundError:
-            pass
+            return
+        self._wal_bytes = _WAL_BYTES_LATER
 
 
 def remove(path: str) -> None:

@@ -12,7 +12,8 @@ from os.path import join
 
 from atms_cli.errors import AtmsError, DamagedError
 from atms_cli.store import codec
-from atms_cli.store.paths import JOURNAL, REPLICA
+from atms_cli.store.groupsync import GroupSync, sync_alone
+from atms_cli.store.paths import JOURNAL, REPLICA, SYNC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 #: A segment that has reached this size is sealed and the next one begun.
 SEGMENT_BYTES = 32 * 1024 * 1024
-#: macOS has no fdatasync.
-_fdatasync = getattr(os, "fdatasync", os.fsync)
 
 
 def segment_name(number: int) -> str:
@@ -39,6 +38,8 @@ class Journal:
         self._new_name = new_name
         self.segment_bytes = SEGMENT_BYTES
         self.root = join(directory, JOURNAL)
+        self._group = GroupSync(join(directory, SYNC))
+        self._own: tuple[str, tuple[int, int]] = ("", (0, 0))
 
     def replicas(self) -> list[str]:
         """Return the ids of all replicas that have written."""
@@ -77,10 +78,15 @@ class Journal:
         """
         path = join(self._directory, REPLICA)
         try:
-            with open(path, encoding="ascii") as file:
+            status = os.stat(path)
+            name, known_as = self._own
+            if known_as == (status.st_ino, status.st_mtime_ns):
+                return name
+            with open(path, encoding="utf-8") as file:
                 name, inode = file.read().split()
-                if os.fstat(file.fileno()).st_ino == int(inode):
-                    return name
+            if status.st_ino == int(inode):
+                self._own = (name, (status.st_ino, status.st_mtime_ns))
+                return name
         except (FileNotFoundError, ValueError):
             pass
         return self._new_replica(path)
@@ -89,7 +95,7 @@ class Journal:
         name = self._new_name()
         os.makedirs(join(self.root, name), exist_ok=True)
         fresh = f"{path}.new"
-        with open(fresh, "w", encoding="ascii") as file:
+        with open(fresh, "w", encoding="utf-8") as file:
             file.write(f"{name} {os.fstat(file.fileno()).st_ino}\n")
             file.flush()
             os.fsync(file.fileno())
@@ -155,7 +161,7 @@ class Journal:
         path = self.path(replica, segment)
         if offset == 0 and segment > 1:
             # What is durable must stay a prefix: the old segment's last writer may not have synced it yet.
-            _sync(os.open(self.path(replica, segment - 1), os.O_WRONLY | os.O_CLOEXEC))
+            _close_synced(os.open(self.path(replica, segment - 1), os.O_WRONLY | os.O_CLOEXEC), sync_alone)
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         except OSError as error:
@@ -170,20 +176,13 @@ class Journal:
             ) from error
         if offset == 0:
             _sync_directory(join(self.root, replica))
-        return lambda: _sync(descriptor)
+        what = f"{replica}/{segment}"
+        return lambda: _close_synced(descriptor, lambda it: self._group.sync(it, what))
 
 
-def _sync(descriptor: int) -> None:
-    """Wait until what was appended is on the disk, and close the file.
-
-    Also what others appended before: one file, one order, so what is durable is always a prefix.
-    """
+def _close_synced(descriptor: int, sync: Callable[[int], None]) -> None:
     try:
-        _fdatasync(descriptor)
-    except OSError as error:
-        raise AtmsError(
-            f"the disk did not take the change: {error.strerror}", "see whether it arrived: atms log"
-        ) from error
+        sync(descriptor)
     finally:
         os.close(descriptor)
 

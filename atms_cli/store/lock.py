@@ -46,7 +46,7 @@ class Lock:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise AtmsError(f"cannot write in {os.path.dirname(self._path)}: {error.strerror}") from error
-        if not self._wait(self._descriptor):
+        if not take(self._descriptor, self._timeout_s):
             os.close(self._descriptor)
             self._descriptor = None
             return False
@@ -55,13 +55,6 @@ class Lock:
         except OSError:
             # The name is a courtesy; a full disk must not keep anyone from reading.
             return True
-        return True
-
-    def _wait(self, descriptor: int) -> bool:
-        try:
-            flock(descriptor, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            return self._timeout_s > 0 and _wait_in_line(descriptor, self._timeout_s)
         return True
 
     def release(self) -> None:
@@ -85,6 +78,15 @@ class NoLock:
 
     def release(self) -> None:
         """Let go of nothing."""
+
+
+def take(descriptor: int, timeout_s: float) -> bool:
+    """Lock an open file within a time; return whether it was possible."""
+    try:
+        flock(descriptor, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        return timeout_s > 0 and _wait_in_line(descriptor, timeout_s)
+    return True
 
 
 class _TimeUpError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from atms_cli.domain import task as tasks
 from atms_cli.store import sql
+from atms_cli.store.document import pack, unpack
 from atms_cli.store.jsontext import decode, encode
 
 TYPE_CHECKING = False
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from atms_cli.domain.records import Agent, Event, FeatureState, JsonObject, Task
 
     Load = Callable[[str, int, int], Event]
+
+#: Where TASK_ROW has the column `met`.
+_MET = sql.TASK_COLUMNS.index("met")
 
 #: Ends of an attempt by the event that brings it, for the list of attempts.
 _ATTEMPT_ENDS = {
@@ -54,7 +58,7 @@ class Projector:
     def _task(self, key: str) -> tuple[Task | None, str, str]:
         if key not in self._tasks:
             row = self._run(sql.TASK, (key,)).fetchone()
-            self._tasks[key] = (None, "", "") if row is None else (decode(row[0]), row[1], row[2])
+            self._tasks[key] = (None, "", "") if row is None else (unpack(row[0]), row[1], row[2])
         return self._tasks[key]
 
     def _is_newest(self, event: Event) -> bool:
@@ -153,9 +157,9 @@ class Projector:
         """Write every touched task, then let go those whose last open dependency is met."""
         moved: list[str] = []
         for key, task in self._changed.items():
-            row = self._run("SELECT met, born FROM tasks WHERE id = ?", (key,)).fetchone()
-            self._put(task, row)
-            if (row is None and tasks.is_met(task)) or (row is not None and bool(row[0]) != tasks.is_met(task)):
+            before = self._run(sql.TASK_ROW, (key,)).fetchone()
+            self._put(task, before)
+            if (before is not None and bool(before[_MET])) != tasks.is_met(task):
                 moved.append(key)
         for key in moved:
             self._run(sql.RECOUNT, (key,))
@@ -163,35 +167,44 @@ class Projector:
         self._changed.clear()
         self._tasks.clear()
 
-    def _put(self, task: Task, before: tuple[int, str] | None) -> None:
+    def _put(self, task: Task, before: tuple[object, ...] | None) -> None:
         key = task["id"]
         if before is not None or task["dependencies"] or task["tags"]:
             self._put_lists(task, known=before is not None)
         blockers = self._run(sql.COUNT_BLOCKERS, (key,)).fetchone()[0] if task["dependencies"] else 0
-        _, born, last = self._tasks[key]
-        self._run(sql.PUT_TASK, task_row(task, born, last, blockers))
-        if before is not None and before[1] != born:
-            # An earlier birth came from another clone: both had imported it.
-            self._run("UPDATE tasks SET born = ? WHERE id = ?", (born, key))
+        row = task_row(task, *self._tasks[key][1:], blockers)
+        if before is None:
+            self._run(sql.PUT_TASK, row)
+        else:
+            self._change(key, before, row)
+
+    def _change(self, key: str, before: tuple[object, ...], after: tuple[object, ...]) -> None:
+        """Set only the columns that differ: each one that is named has its indexes written anew."""
+        differing = [place for place, value in enumerate(after) if value != before[place]]
+        if differing:
+            names = ", ".join(f"{sql.TASK_COLUMNS[place]} = ?" for place in differing)
+            # The names are ours, from the list above the schema's statements.
+            self._run(f"UPDATE tasks SET {names} WHERE id = ?", (*(after[place] for place in differing), key))  # noqa: S608
 
     def _put_lists(self, task: Task, *, known: bool) -> None:
         key = task["id"]
-        if known:
-            old_needs = {row[0] for row in self._run(sql.NEEDS, (key,))}
-            if old_needs != set(task["dependencies"]):
-                self._run(sql.DROP_DEPENDENCIES, (key,))
-            self._run(sql.DROP_TAGS, (key,))
-        for needs in task["dependencies"]:
-            self._run(sql.PUT_DEPENDENCY, (key, needs))
-        for tag in task["tags"]:
-            self._run(sql.PUT_TAG, (tag, key))
+        for present, wanted, drop, put in (
+            (sql.NEEDS, task["dependencies"], sql.DROP_DEPENDENCY, sql.PUT_DEPENDENCY),
+            (sql.TAGS, task["tags"], sql.DROP_TAG, sql.PUT_TAG),
+        ):
+            there = {row[0] for row in self._run(present, (key,))} if known else set()
+            for name in there.difference(wanted):
+                self._run(drop, (key, name))
+            for name in wanted:
+                if name not in there:
+                    self._run(put, (key, name))
 
 
 def task_row(task: Task, born: str, last: str, blockers: int) -> tuple[object, ...]:
     """Return the values of `sql.PUT_TASK`."""
     lease = task["lease"]
     return (
-        task["id"], encode(task), task["title"], task["status"], bucket(task, blockers), tasks.level(task["priority"]), task["category"],
+        task["id"], pack(task), task["title"], task["status"], bucket(task, blockers), tasks.level(task["priority"]), task["category"],
         task["feature_id"], task["assigned_agent"], task["parent_id"], born, last, task["queued_at"], task["updated_at"],
         task["not_before"], task["deadline"], None if lease is None else lease["expires_at"], task["status"] in tasks.CLOSED,
         tasks.is_met(task), blockers,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from atms_cli.errors import NotFoundError, UsageError
 from atms_cli.store import sql
+from atms_cli.store.document import unpack
 from atms_cli.store.jsontext import decode
 
 TYPE_CHECKING = False
@@ -30,8 +31,7 @@ class ReadModel:
         row = self._run(sql.TASK, (task_id,)).fetchone()
         if row is None:
             row = self._run(sql.TASK, (self.resolve(task_id),)).fetchone()
-        task: Task = decode(row[0])
-        return task
+        return unpack(row[0])
 
     def resolve(self, prefix: str) -> str:
         """Return the full id of a task from its beginning.
@@ -53,7 +53,7 @@ class ReadModel:
         from atms_cli.store.listing import statement
 
         text, values = statement(wanted)
-        return [self._with_blockers(decode(row[0]), row[1]) for row in self._run(text, values).fetchall()]
+        return [self._with_blockers(unpack(row[0]), row[1]) for row in self._run(text, values).fetchall()]
 
     def _with_blockers(self, task: Task, blockers: int) -> Task:
         task["blocked_by"] = [blocker["id"] for blocker in self.blockers(task["id"])] if blockers else []
@@ -74,7 +74,7 @@ class ReadModel:
 
     def of_status(self, status: str) -> list[Task]:
         """Return all tasks of a status, oldest first."""
-        return [decode(row[0]) for row in self._run(sql.OF_STATUS, (status,))]
+        return [unpack(row[0]) for row in self._run(sql.OF_STATUS, (status,))]
 
     def attempts(self, task_id: str) -> list[Attempt]:
         """Return the attempts at a task, first to last."""
@@ -88,17 +88,14 @@ class ReadModel:
         from atms_cli.domain.task import PRIORITIES
 
         due = self._run(sql.DUE, (now,)).fetchall()
-        if strategy == "priority":
-            levels = range(len(PRIORITIES))
-            runs = [
-                _with_due(self._run(sql.READY_OF_LEVEL, (index,)), [(row[0], row[2]) for row in due if row[1] == index])
-                for index in levels
-            ]
-            return merge(runs, ageing_s)
-        late = [(row[0], row[2]) for row in due]
-        if strategy == "lifo":
-            return (found[0] for found in _with_due(self._run(sql.READY_BY_TIME_DOWN), late[::-1], newest_first=True))
-        return (found[0] for found in _with_due(self._run(sql.READY_BY_TIME), late))
+        newest_first = strategy == "lifo"
+        text = sql.READY_OF_LEVEL_DOWN if newest_first else sql.READY_OF_LEVEL
+        runs = []
+        for index in range(len(PRIORITIES)):
+            late = [(row[0], row[2]) for row in due if row[1] == index]
+            rows = self._run(text, (index,))
+            runs.append(_with_due(rows, late[::-1] if newest_first else late, newest_first=newest_first))
+        return merge(runs, strategy, ageing_s)
 
     def expired(self, now: str) -> list[str]:
         """Return the ids of tasks whose lease has ended."""

@@ -6,7 +6,7 @@ They are Python constants and not .sql files because a compiled module loads fas
 from __future__ import annotations
 
 #: Changing the schema means raising this: an index of another version is dropped and rebuilt from the journal.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -29,7 +29,6 @@ CREATE TABLE tasks (
   not_before TEXT, deadline TEXT, lease_ends TEXT, closed INTEGER NOT NULL, met INTEGER NOT NULL, blockers INTEGER NOT NULL
 );
 CREATE INDEX tasks_ready ON tasks (level, queued, born) WHERE bucket = 'ready';
-CREATE INDEX tasks_ready_by_time ON tasks (queued, born) WHERE bucket = 'ready';
 CREATE INDEX tasks_delayed ON tasks (not_before) WHERE bucket = 'delayed';
 CREATE INDEX tasks_leased ON tasks (lease_ends) WHERE lease_ends IS NOT NULL;
 CREATE INDEX tasks_due ON tasks (deadline) WHERE deadline IS NOT NULL;
@@ -64,14 +63,14 @@ CREATE TRIGGER count_moved AFTER UPDATE OF bucket ON tasks WHEN old.bucket <> ne
 END;
 """
 
-PUT_TASK = """
-INSERT INTO tasks (id, doc, title, status, bucket, level, category, feature, agent, parent, born, last, queued, updated,
-  not_before, deadline, lease_ends, closed, met, blockers)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
-ON CONFLICT (id) DO UPDATE SET doc = ?2, title = ?3, status = ?4, bucket = ?5, level = ?6, category = ?7, feature = ?8, agent = ?9,
-  parent = ?10, last = ?12, queued = ?13, updated = ?14, not_before = ?15, deadline = ?16, lease_ends = ?17, closed = ?18, met = ?19,
-  blockers = ?20
-"""
+#: Of the table `tasks`, in the order of `projector.task_row`.
+TASK_COLUMNS = (
+    "id", "doc", "title", "status", "bucket", "level", "category", "feature", "agent", "parent", "born", "last", "queued", "updated",
+    "not_before", "deadline", "lease_ends", "closed", "met", "blockers",
+)  # fmt: skip
+PUT_TASK = f"INSERT INTO tasks ({', '.join(TASK_COLUMNS)}) VALUES ({', '.join('?' * len(TASK_COLUMNS))})"
+REPLACE_TASK = PUT_TASK.replace("INSERT", "INSERT OR REPLACE", 1)
+TASK_ROW = f"SELECT {', '.join(TASK_COLUMNS)} FROM tasks WHERE id = ?"
 PUT_EVENT = "INSERT OR IGNORE INTO events (key, id, type, replica, segment, offset) VALUES (?, ?, ?, ?, ?, ?)"
 PUT_POSITION = "INSERT OR REPLACE INTO positions (replica, segment, offset, seal) VALUES (?, ?, ?, ?)"
 PUT_ATTEMPT = "INSERT OR REPLACE INTO attempts (run, task, started, doc) VALUES (?, ?, ?, ?)"
@@ -80,9 +79,9 @@ PUT_AGENT = "INSERT INTO agents (name, doc) VALUES (?1, ?2) ON CONFLICT (name) D
 PUT_FEATURE = "INSERT OR REPLACE INTO features (id, doc) VALUES (?, ?)"
 PUT_META = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"
 PUT_DEPENDENCY = "INSERT OR IGNORE INTO dependencies (task, needs) VALUES (?, ?)"
-PUT_TAG = "INSERT OR IGNORE INTO tags (tag, task) VALUES (?, ?)"
-DROP_DEPENDENCIES = "DELETE FROM dependencies WHERE task = ?"
-DROP_TAGS = "DELETE FROM tags WHERE task = ?"
+PUT_TAG = "INSERT OR IGNORE INTO tags (task, tag) VALUES (?, ?)"
+DROP_DEPENDENCY = "DELETE FROM dependencies WHERE task = ? AND needs = ?"
+DROP_TAG = "DELETE FROM tags WHERE task = ? AND tag = ?"
 DROP_ATTEMPTS = "DELETE FROM attempts WHERE task = ?"
 DROP_AGENT = "DELETE FROM agents WHERE name = ?"
 BEAT = "UPDATE agents SET heartbeat = ? WHERE name = ?"
@@ -114,7 +113,7 @@ COUNT_BLOCKERS = (
     "SELECT count(*) FROM dependencies d LEFT JOIN tasks t ON t.id = d.needs WHERE d.task = ? AND t.met IS NOT 1"
 )
 NEEDS = "SELECT needs FROM dependencies WHERE task = ?"
-DEPENDENTS = "SELECT task FROM dependencies WHERE needs = ?"
+TAGS = "SELECT tag FROM tags WHERE task = ?"
 WAITING_ON = (
     "SELECT t.id, t.title, t.status, t.blockers FROM dependencies d CROSS JOIN tasks t ON t.id = d.task "
     "WHERE d.needs = ? AND t.closed = 0 ORDER BY t.born"
@@ -138,12 +137,7 @@ PROMOTE = "UPDATE tasks SET bucket = 'ready' WHERE bucket = 'delayed' AND not_be
 READY_OF_LEVEL = (
     "SELECT id, queued FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND level = ? ORDER BY queued, born"
 )
-READY_BY_TIME = (
-    "SELECT id, queued FROM tasks INDEXED BY tasks_ready_by_time WHERE bucket = 'ready' ORDER BY queued, born"
-)
-READY_BY_TIME_DOWN = (
-    "SELECT id, queued FROM tasks INDEXED BY tasks_ready_by_time WHERE bucket = 'ready' ORDER BY queued DESC, born DESC"
-)
+READY_OF_LEVEL_DOWN = "SELECT id, queued FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND level = ? ORDER BY queued DESC, born DESC"
 DUE = "SELECT id, level, queued FROM tasks INDEXED BY tasks_delayed WHERE bucket = 'delayed' AND not_before <= ? ORDER BY queued, born"
 NEXT_DUE = "SELECT min(not_before) FROM tasks INDEXED BY tasks_delayed WHERE bucket = 'delayed'"
 EXPIRED = "SELECT id FROM tasks INDEXED BY tasks_leased WHERE lease_ends <= ? ORDER BY lease_ends"

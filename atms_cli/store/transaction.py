@@ -40,9 +40,9 @@ class Transaction:
 
     def _begin(self) -> None:
         self._replica = self._journal.own_replica()
-        self._index.catch_up()
+        segment, offset, _ = self._index.catch_up().get(self._replica, (1, 0, ""))
         connection = self._index.connection
-        self._segment, self._offset = self._tail()
+        self._segment, self._offset = self._tail(segment, offset)
         self._last = (connection.execute(sql.LAST_EVENT_ID).fetchone() or ("",))[0]
         connection.execute("BEGIN IMMEDIATE")
         now_ms = self._now_ms()
@@ -51,9 +51,8 @@ class Transaction:
         connection.execute(sql.PROMOTE, (self.now,))
         self.read = ReadModel(connection, self._event_at)
 
-    def _tail(self) -> tuple[int, int]:
+    def _tail(self, segment: int, offset: int) -> tuple[int, int]:
         """Return where to append: behind the last whole batch, in a new segment if the old one is full."""
-        segment, offset, _ = self._index.positions().get(self._replica, (1, 0, ""))
         if self._journal.size(self._replica, segment) > offset:
             self._journal.cut_torn_tail(self._replica, segment, offset)
         return (segment, offset) if offset < self._journal.segment_bytes else (segment + 1, 0)
@@ -126,7 +125,6 @@ class Transaction:
         last_event, _ = self._lines[-1]
         last_line = codec.encode(last_event, more=False)
         lines = b"".join([line for _, line in self._lines[:-1]] + [last_line])
-        position = (self._replica, self._segment, self._offset + len(lines), codec.seal(last_line))
         # Before the journal, so that nothing which may fail lies between it and the commit.
-        self._index.connection.execute(sql.PUT_POSITION, position)
+        self._index.put_position(self._replica, (self._segment, self._offset + len(lines), codec.seal(last_line)))
         return self._journal.append(self._replica, self._segment, self._offset, lines)

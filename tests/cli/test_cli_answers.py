@@ -311,14 +311,14 @@ def test_bugs_become_a_report_and_code_3(atms: Atms, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", *sorted(targets()), "task", "queue", "agent", "feature", "gate", "config"])
 def test_help_of_every_command_names_every_option(bare: Atms, name: str) -> None:
-    from atms_cli.cli.fastlane_table import COMMANDS
+    from atms_cli.cli.fastlane_table import COMMANDS, COMMON
 
     answer = bare(*name.split(), "--help")
     assert answer.err == ""
     assert answer.out.startswith(f"Usage: {f'atms {name}'.strip()} ")
     assert max(map(len, answer.lines)) <= 100
     assert bare(*name.split(), "-h").out == answer.out
-    _, _, options = COMMANDS.get(name, ("", (), {}))
+    options = COMMON | COMMANDS[name][2] if name in COMMANDS else {}
     assert [spelling for spelling in options if spelling not in answer.out.replace(",", " ").split()] == []
     assert "None" not in answer.out
 

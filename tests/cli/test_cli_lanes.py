@@ -67,7 +67,8 @@ NUMBERS = st.sampled_from(["0", "7", "007", "-1", "1.5", "x", "", "٣"])
 def command_lines(draw: st.DrawFn) -> list[str]:
     """Plain and odd spellings around the options that a command has."""
     name = draw(st.sampled_from(sorted(COMMANDS)))
-    _, positionals, known = COMMANDS[name]
+    _, positionals, own = COMMANDS[name]
+    known = fastlane_table.COMMON | own
     parts: list[list[str]] = [[draw(TEXTS)] for _ in range(draw(st.integers(0, len(positionals) + 1)))]
     for spelling in draw(st.lists(st.sampled_from([*known, "--bogus", "-x", "-h"]), max_size=4)):
         kind = known.get(spelling, ("", "true"))[1]

@@ -31,7 +31,7 @@ def merged(found: list[tuple[str, str, int]], ageing_s: float) -> list[str]:
         sorted(((at, name) for name, priority, at in found if level(priority) == index))
         for index in range(len(PRIORITIES))
     ]
-    return list(merge([iter([(name, to_iso(at)) for at, name in run]) for run in runs], ageing_s))
+    return list(merge([iter([(name, to_iso(at)) for at, name in run]) for run in runs], "priority", ageing_s))
 
 
 @given(queued, ageings)
@@ -69,6 +69,21 @@ def test_the_more_urgent_goes_first_of_equals() -> None:
     assert merged([("medium", "medium", at), ("high", "high", at + 60_001)], 60) == ["medium", "high"]
 
 
+@given(queued, st.sampled_from([("fifo", 1), ("lifo", -1)]))
+def test_by_time_alone_the_level_decides_only_between_equals(
+    found: list[tuple[str, str, int]], strategy: tuple[str, int]
+) -> None:
+    name, sign = strategy
+    runs = [
+        iter(sorted([(who, to_iso(at)) for who, own, at in found if own == each], key=lambda run: run[1])[::sign])
+        for each in PRIORITIES
+    ]
+    times = {who: at for who, _, at in found}
+    order = [times[who] for who in merge(runs, name, 60)]
+    assert order == sorted(order, reverse=sign < 0)
+    assert len(order) == len(found)
+
+
 def test_merge_takes_no_more_than_it_needs() -> None:
     taken: list[int] = []
 
@@ -79,7 +94,7 @@ def test_merge_takes_no_more_than_it_needs() -> None:
             yield f"t{number}", to_iso(START_MS + number)
             number += 1
 
-    found = merge([endless()], 60)  # type: ignore[list-item]
+    found = merge([endless()], "priority", 60)  # type: ignore[list-item]
     assert [next(found) for _ in range(3)] == ["t0", "t1", "t2"]
     assert len(taken) == 3
 
