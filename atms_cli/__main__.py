@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -17,6 +18,8 @@ _EXIT_PIPE = 141
 
 def main() -> NoReturn:
     """Run the command in sys.argv and end the process."""
+    # Most commands are over before a search for cycles finds any; what runs long turns it on again.
+    gc.disable()
     _open_closed_streams()
     code = _guarded(sys.argv[1:])
     try:
@@ -45,7 +48,7 @@ def _open_closed_streams() -> None:
 
 def _guarded(arguments: list[str]) -> int:
     try:
-        from atms_cli.cli.dispatch import run
+        from atms_cli.cli.fastlane import run
 
         return run(arguments)
     except AtmsError as error:

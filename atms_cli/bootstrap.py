@@ -129,6 +129,12 @@ class OpenWorkspace:
 
         return mend(self.event_store, self.directory)
 
+    def network_file_system(self) -> tuple[str, str] | None:
+        """Return kind and mount point of the network file system that the workspace lies on, or None."""
+        from atms_cli.system.filesystem import networked
+
+        return networked(self.directory)
+
     def loop_holder(self) -> str | None:
         """Return who runs `atms run` here, or None if nobody does."""
         from atms_cli.store.lock import holder, is_held

@@ -177,6 +177,7 @@ class FakeWorkspace:
         self.runner = FakeRunner()
         self.run_files = FakeRunFiles()
         self.holder: str | None = None
+        self.network: tuple[str, str] | None = None
 
     def acting_as(self, agent: str | None) -> FakeWorkspace:
         other = copy.copy(self)
@@ -194,6 +195,9 @@ class FakeWorkspace:
 
     def mend_journal(self) -> list[str]:
         return []
+
+    def network_file_system(self) -> tuple[str, str] | None:
+        return self.network
 
     def loop_holder(self) -> str | None:
         return self.holder

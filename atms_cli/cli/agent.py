@@ -57,6 +57,12 @@ def show(call: Call, name: o.AgentName) -> None:
     _shown(call, service.one(call.workspace, name))
 
 
+def heartbeat(call: Call, name: o.AgentName) -> None:
+    """Say that an agent is alive."""
+    agent = service.beat(call.workspace, name)
+    call.answer(agent, [name], lambda: f"{name} was heard of at {agent['last_heartbeat']}")
+
+
 def remove(call: Call, name: o.AgentName) -> None:
     """Forget an agent."""
     service.remove(call.workspace, name)

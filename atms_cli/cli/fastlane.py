@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     Values = dict[str, object]
 
 
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line, by this lane or by Typer's, and return its exit code."""
+    found = match(arguments)
+    if found is None:
+        from atms_cli.cli.app import run as run_typer
+
+        return run_typer(list(arguments))
+    from atms_cli.cli.call import invoke
+
+    return invoke(*found)
+
+
 def match(arguments: Sequence[str]) -> tuple[str, Values] | None:
     """Return the handler's name and its values, or None where Typer has to look."""
     if not arguments or " " in arguments[0]:

@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, tuple[tuple[str, str, bool], ...], dict[str, tupl
     'agent register': ('atms_cli.cli.agent:register', (('name', 'text', True),), {'--kind': ('kind', 'text'), '--command': ('command', 'text'), '--specialization': ('specialization', 'text'), '--cap': ('cap', 'many'), '--language': ('language', 'many'), '--max': ('max', 'int')}),
     'agent list': ('atms_cli.cli.agent:list_', (), {}),
     'agent show': ('atms_cli.cli.agent:show', (('name', 'text', True),), {}),
+    'agent heartbeat': ('atms_cli.cli.agent:heartbeat', (('name', 'text', True),), {}),
     'agent remove': ('atms_cli.cli.agent:remove', (('name', 'text', True),), {}),
     'feature list': ('atms_cli.cli.feature:list_', (), {'--status': ('status', 'many'), '--file': ('file', 'text')}),
     'feature show': ('atms_cli.cli.feature:show', (('feature_id', 'text', True),), {'--file': ('file', 'text')}),

@@ -12,7 +12,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "queue": ("atms_cli.cli.queue", ("status", "list_", "next_", "explain", "pause", "resume")),
-    "agent": ("atms_cli.cli.agent", ("register", "list_", "show", "remove")),
+    "agent": ("atms_cli.cli.agent", ("register", "list_", "show", "heartbeat", "remove")),
     "feature": ("atms_cli.cli.feature", ("list_", "show", "suggest", "approve", "reject", "plan", "sync", "diff")),
     "gate": ("atms_cli.cli.gate", ("add", "list_", "show", "remove", "run")),
     "config": ("atms_cli.cli.config", ("get", "set_", "unset", "list_", "path", "validate", "schema")),

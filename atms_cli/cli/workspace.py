@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def init(call: Call, force: o.InitForce = False) -> None:
     """Make a workspace here."""
+    from atms_cli.services import health
     from atms_cli.store import creation
 
     root = call.directory
@@ -25,6 +26,8 @@ def init(call: Call, force: o.InitForce = False) -> None:
             return
         creation.back_up_settings(root)
     wrote = creation.write_settings(root)
+    for problem in health.file_system(call.workspace):
+        call.say(f"warning: {problem['detail']}\nhint: {problem['repair']}")
     document = {"workspace": root, "created": is_new, "settings": creation.settings_path(root)}
     call.answer(document, [root], lambda: _made(call, root, is_new=is_new, wrote=wrote))
 

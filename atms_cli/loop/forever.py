@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -20,7 +21,7 @@ from atms_cli.errors import (
 )
 from atms_cli.loop.recovery import recover
 from atms_cli.loop.tick import Desk, Ended, Order
-from atms_cli.services import attempts, features
+from atms_cli.services import attempts, features, health
 from atms_cli.store import paths
 from atms_cli.store.lock import Lock, holder
 from atms_cli.system.keeper_client import Keeper, KeeperGone, Refused
@@ -82,6 +83,7 @@ class Loop:
             raise ConflictError(
                 f"`atms run` is at work here already ({name})", "one loop a workspace; see: atms status"
             )
+        gc.enable()
         try:
             # Read once: decoding it anew for every launch would cost more than the launch.
             self._ws.environ = dict(self._ws.environ)
@@ -103,6 +105,8 @@ class Loop:
 
     def _keep_going(self, changes: Changes, signals: _Signals) -> int:
         os.makedirs(join(self._ws.directory, paths.RUNS), exist_ok=True)
+        for problem in health.file_system(self._ws):
+            self._report({"type": "warning", "text": f"{problem['detail']}; {problem['repair']}"})
         self._report({"type": "run_started", "workspace": self._ws.root, "jobs": self._desk.jobs})
         self._take_over()
         try:

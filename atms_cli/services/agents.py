@@ -7,6 +7,8 @@ from atms_cli.errors import NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from atms_cli.domain.records import Agent, JsonObject
     from atms_cli.ports import ReadModel, Workspace
 
@@ -21,14 +23,19 @@ def known(ws: Workspace, read: ReadModel) -> dict[str, Agent]:
 def everyone(ws: Workspace) -> list[Agent]:
     """Return all agents with how many tasks each is at work on."""
     read = ws.store.reading()
-    load = read.load()
-    return [_with_load(agent, load.get(name, 0)) for name, agent in known(ws, read).items()]
+    return _at_work(read, known(ws, read))
 
 
-def _with_load(agent: Agent, active: int) -> Agent:
+def _at_work(read: ReadModel, found: Mapping[str, Agent]) -> list[Agent]:
+    load, beats = read.load(), read.heartbeats()
+    return [_as_it_is(agent, load.get(name, 0), beats.get(name)) for name, agent in found.items()]
+
+
+def _as_it_is(agent: Agent, active: int, heartbeat: str | None) -> Agent:
     return {
         **agent,
         "active": active,
+        "last_heartbeat": heartbeat,
         "status": "busy" if active >= agent["max_concurrent"] else "active" if active else "idle",
     }
 
@@ -46,6 +53,22 @@ def register(ws: Workspace, name: str, fields: JsonObject) -> Agent:
     with ws.store.writing(ws.actor) as tx:
         tx.record(agents.register(known(ws, tx.read).get(name), name, fields))
         return known(ws, tx.read)[name]
+
+
+def beat(ws: Workspace, name: str) -> Agent:
+    """Note that an agent is alive; this is in no journal, so it costs next to nothing.
+
+    Raises:
+        NotFoundError: there is none of that name.
+
+    """
+    with ws.store.writing(ws.actor) as tx:
+        found = known(ws, tx.read)
+        if name not in found:
+            raise NotFoundError(f"no agent `{name}`", f"make it known: atms agent register {name}")
+        tx.beat(name)
+        (agent,) = _at_work(tx.read, {name: found[name]})
+        return agent
 
 
 def remove(ws: Workspace, name: str) -> None:

@@ -35,9 +35,21 @@ def status(ws: Workspace) -> JsonObject:
 def doctor(ws: Workspace) -> list[JsonObject]:
     """Return what is wrong, each as check, detail and what repairs it; an empty list is good health."""
     found = list(ws.store.doctor())
+    found += file_system(ws)
     found += _settings(ws)
     found += _roadmap(ws)
     return found
+
+
+def file_system(ws: Workspace) -> list[JsonObject]:
+    """Return a problem if the workspace lies where locks do not hold between machines."""
+    found = ws.network_file_system()
+    if found is None:
+        return []
+    kind, mount = found
+    detail = f"{ws.root} lies on {kind} ({mount}), where locks do not hold between machines: work on it from one machine only"
+    repair = "better: a clone on a local disk of each machine, shared with: atms sync"
+    return [{"check": "file system", "detail": detail, "repair": repair}]
 
 
 def _settings(ws: Workspace) -> list[JsonObject]:

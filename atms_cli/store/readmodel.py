@@ -132,11 +132,15 @@ class ReadModel:
     def agent(self, name: str) -> Agent | None:
         """Return a registered agent."""
         row = self._run(sql.AGENT, (name,)).fetchone()
-        return None if row is None else _beating(decode(row[0]), row[1])
+        return None if row is None else decode(row[0])
 
     def agents(self) -> list[Agent]:
         """Return all registered agents by name."""
-        return [_beating(decode(row[0]), row[1]) for row in self._run(sql.AGENTS)]
+        return [decode(row[0]) for row in self._run(sql.AGENTS)]
+
+    def heartbeats(self) -> dict[str, str]:
+        """Return when each agent was last heard of, as far as this index knows."""
+        return dict(self._run(sql.HEARTBEATS).fetchall())
 
     def load(self) -> dict[str, int]:
         """Return how many tasks each agent is at work on."""
@@ -171,12 +175,6 @@ class ReadModel:
     def last_events(self, limit: int) -> list[Event]:
         """Return the newest events, oldest first."""
         return [self._load(*row) for row in self._run(sql.LAST_EVENTS, (limit,)).fetchall()][::-1]
-
-
-def _beating(agent: Agent, heartbeat: str | None) -> Agent:
-    if heartbeat is not None:
-        agent["last_heartbeat"] = heartbeat
-    return agent
 
 
 def _with_due(

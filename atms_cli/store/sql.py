@@ -49,7 +49,9 @@ CREATE INDEX tags_by_task ON tags (task);
 -- `started` is the id of the event; numbers begin anew when a person asks for another try.
 CREATE TABLE attempts (run TEXT PRIMARY KEY, task TEXT NOT NULL, started TEXT NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX attempts_by_task ON attempts (task, started);
-CREATE TABLE agents (name TEXT PRIMARY KEY, doc TEXT NOT NULL, heartbeat TEXT) WITHOUT ROWID;
+CREATE TABLE agents (name TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
+-- When an agent was last heard of, which is in no journal.
+CREATE TABLE heartbeats (name TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE features (id TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
 
 -- Counts are kept, not taken: `status` must cost the same with a hundred thousand tasks.
@@ -84,7 +86,7 @@ DROP_DEPENDENCY = "DELETE FROM dependencies WHERE task = ? AND needs = ?"
 DROP_TAG = "DELETE FROM tags WHERE task = ? AND tag = ?"
 DROP_ATTEMPTS = "DELETE FROM attempts WHERE task = ?"
 DROP_AGENT = "DELETE FROM agents WHERE name = ?"
-BEAT = "UPDATE agents SET heartbeat = ? WHERE name = ?"
+BEAT = "INSERT OR REPLACE INTO heartbeats (name, at) VALUES (?, ?)"
 
 TASK = "SELECT doc, born, last FROM tasks WHERE id = ?"
 TASK_BY_PREFIX = "SELECT id FROM tasks WHERE id >= ?1 AND id < ?1 || '{' ORDER BY id LIMIT 10"
@@ -96,8 +98,9 @@ LAST_EVENT_ID = "SELECT id FROM events ORDER BY id DESC LIMIT 1"
 POSITIONS = "SELECT replica, segment, offset, seal FROM positions"
 META = "SELECT value FROM meta WHERE name = ?"
 COUNTS = "SELECT bucket, n FROM counts WHERE n > 0"
-AGENT = "SELECT doc, heartbeat FROM agents WHERE name = ?"
-AGENTS = "SELECT doc, heartbeat FROM agents ORDER BY name"
+AGENT = "SELECT doc FROM agents WHERE name = ?"
+AGENTS = "SELECT doc FROM agents ORDER BY name"
+HEARTBEATS = "SELECT name, at FROM heartbeats"
 FEATURE = "SELECT doc FROM features WHERE id = ?"
 FEATURES = "SELECT doc FROM features ORDER BY id"
 FEATURE_STATUSES = "SELECT status FROM tasks WHERE feature = ?"

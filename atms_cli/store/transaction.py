@@ -87,7 +87,7 @@ class Transaction:
 
     def beat(self, agent: str) -> None:
         """Note that an agent is alive."""
-        self._index.connection.execute(sql.BEAT, (self.now, agent))
+        self._index.connection.execute(sql.BEAT, (agent, self.now))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

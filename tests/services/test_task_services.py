@@ -426,6 +426,29 @@ def test_numbers(ws: FakeWorkspace) -> None:
     assert health.doctor(ws) == []
 
 
+def test_the_doctor_says_where_locks_do_not_hold() -> None:
+    ws = FakeWorkspace()
+    ws.network = ("nfs4", "/home")
+    (problem,) = health.doctor(ws)
+    assert problem["check"] == "file system"
+    assert "nfs4 (/home)" in str(problem["detail"])
+    assert "atms sync" in str(problem["repair"])
+
+
+def test_an_agent_that_is_heard_of_is_known_to_be_alive() -> None:
+    ws = FakeWorkspace()
+    agents.register(ws, "anton", {"kind": "pull"})
+    ws.declare_agent("berta", command="work")
+    assert agents.one(ws, "anton")["last_heartbeat"] is None
+    ws.time.advance(60)
+    for name in ("anton", "berta"):
+        assert agents.beat(ws, name)["last_heartbeat"] == ws.time.now()
+        assert agents.one(ws, name)["last_heartbeat"] == ws.time.now()
+    assert [event["type"] for event in ws.store.reading().events_after("")] == ["agent.registered"]
+    with pytest.raises(NotFoundError, match="no agent `carla`"):
+        agents.beat(ws, "carla")
+
+
 def test_agents_of_both_kinds(ws: FakeWorkspace) -> None:
     ws.declare_agent("carla", max_concurrent=2)
     agents.register(ws, "anton", {"kind": "pull"})
