@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from os.path import dirname, join
 from shutil import which
@@ -45,6 +46,8 @@ class Peer:
     seed: Callable[[str, str, Mapping[str, str], int], Sequence[str]]
     lines: Mapping[str, tuple[str, ...]]
     environ: Mapping[str, str]
+    #: Makes the program say its version.
+    version: str
 
     def path(self) -> str | None:
         """Return where the program is."""
@@ -68,16 +71,22 @@ def measured(report: Report, atms: str, python: str, directory: str, sizes: Sequ
 
 def _row(peer: Peer, path: str, python: str, home: str, size: int, rounds: int) -> tuple[str, ...]:
     environ = {**os.environ, "HOME": dirname(home), **{k: v.format(home) for k, v in peer.environ.items()}}
+    name = f"{peer.name} {_version(path, peer.version)}"
     try:
         tasks = peer.seed(path, home, environ, size)
     except MeasuringFailedError as error:
-        return (peer.name, count(size), f"not given its tasks: {_why_not(error)}", *[""] * (len(_OPERATIONS) - 1))
+        return (name, count(size), f"not given its tasks: {_why_not(error)}", *[""] * (len(_OPERATIONS) - 1))
     contestants: dict[str, Callable[[], Sample]] = {"base": lambda: measure.took([python, "-c", "pass"])}
-    names = iter(tasks)
+    named = iter(tasks)
     for operation, words in peer.lines.items():
-        contestants[operation] = _program(path, words, home, environ, names)
+        contestants[operation] = _program(path, words, home, environ, named)
     found, failures = measure.rounds(contestants, rounds, {"base": _BASES})
-    return (peer.name, count(size), *(_cell(operation, found, failures) for operation in _OPERATIONS))
+    return (name, count(size), *(_cell(operation, found, failures) for operation in _OPERATIONS))
+
+
+def _version(path: str, word: str) -> str:
+    found = re.search(r"\d+(\.\d+)+", measure.output([path, word]))
+    return found[0] if found else ""
 
 
 def _program(
@@ -123,7 +132,7 @@ def _atms() -> Peer:
         "add": ("task", "add", "One more"), "next": ("queue", "next"), "list": ("task", "list", "--limit", "50"),
         "show": ("task", "show", "{}"), "done": ("task", "done", "{}"),
     }  # fmt: skip
-    return Peer("atms", ("atms",), _seed_atms, lines, {})
+    return Peer("atms", ("atms",), _seed_atms, lines, {}, "version")
 
 
 def _seed_atms(path: str, home: str, environ: Mapping[str, str], size: int) -> Sequence[str]:
@@ -223,17 +232,17 @@ _PEERS = (
     Peer("Taskwarrior", ("task",), _seed_taskwarrior, {
         "add": ("add", "One more", "priority:H"), "next": ("next", "limit:1"), "list": ("list", "limit:50"),
         "show": ("{}", "info"), "done": ("{}", "done"),
-    }, {"TASKRC": "{}/taskrc"}),
+    }, {"TASKRC": "{}/taskrc"}, "--version"),
     Peer("todo.txt", ("todo-txt", "todo.sh"), _seed_todo_txt, {
         "add": ("-d", "config", "add", "(B) One more"), "list": ("-d", "config", "-p", "ls"),
         "done": ("-d", "config", "-a", "do", "{}"),
-    }, {}),
+    }, {}, "-V"),
     Peer("dogcat", ("dcat",), _seed_dogcat, {
         "add": ("create", "One more", "-p", "1"), "next": ("ready", "--limit", "1"), "list": ("list", "--limit", "50"),
         "show": ("show", "{}"), "done": ("close", "{}"),
-    }, {}),
+    }, {}, "version"),
     Peer("filigree", ("filigree",), _seed_filigree, {
         "add": ("create", "One more", "-p", "1"), "next": ("ready",), "list": ("list", "--limit", "50"),
         "show": ("show", "{}"), "done": ("close", "{}"),
-    }, {}),
+    }, {}, "--version"),
 )  # fmt: skip

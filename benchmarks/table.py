@@ -61,11 +61,11 @@ _QUICK = Extent(sizes=(100, 1000), rounds=3, times=1, run_tasks=200, run_jobs=(8
 def main() -> int:
     """Measure, print tables as they come and the summary last; return the exit code."""
     chosen = _arguments()
+    circumstances = _circumstances(chosen.extent)
     report = Report()
     with measure.bounded(_LIMIT_S), tempfile.TemporaryDirectory(prefix="atms-benchmark-") as directory:
         tables = _printed(Benchmark(report, chosen.atms, directory, chosen.extent), chosen.parts, report)
     tables = {"Summary": report.summary(), **tables}
-    circumstances = _circumstances(chosen.extent)
     print(f"\n## Summary\n\n{tables['Summary']}\n\n{circumstances}")
     for failure in report.failures:
         print(f"not measured: {failure}", file=sys.stderr)
@@ -164,7 +164,8 @@ def _circumstances(extent: Extent) -> str:
     """Say when, where and how much was measured."""
     day, python = strftime("%Y-%m-%d", gmtime()), ".".join(map(str, sys.version_info[:2]))
     system = "Linux" if sys.platform == "linux" else sys.platform
-    return f"Measured on {day}: {os.cpu_count()} cores, {system}, Python {python}; {extent.rounds} rounds."
+    machine = f"{os.cpu_count()} cores, {system}, Python {python}"
+    return f"Measured on {day}: {machine}; {extent.rounds} rounds; load {os.getloadavg()[0]:.1f} at the beginning."
 
 
 def _write(tables: dict[str, str], circumstances: str) -> None:
