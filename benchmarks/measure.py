@@ -1,4 +1,4 @@
-"""What the benchmarks share: starting processes, rounds in shuffled order, seeded workspaces, tables.
+"""What is measured next to what: processes started and timed, rounds in shuffled order, ratios.
 
 Milliseconds say as much about the machine as about atms. So what is measured is measured next to something known, in
 the same round, and given as a ratio.
@@ -10,18 +10,21 @@ import os
 import random
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, suppress
 from os.path import dirname, exists, join
 from statistics import median
+from tempfile import TemporaryFile
+from threading import Timer
 from time import perf_counter
+from typing import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
     from types import FrameType
+    from typing import IO, TypeVar
 
-    from atms_cli.bootstrap import OpenWorkspace
-    from atms_cli.domain.records import Fact, JsonObject
+    Key = TypeVar("Key", bound=Hashable)
 
 #: Set for everything a benchmark starts, so that none can start another.
 GUARD = "ATMS_BENCHMARK"
@@ -38,7 +41,22 @@ def report(code):
 os._exit = report
 program.main()
 """
-_SEED_BATCH = 2000
+_SAID_AT_MOST = 200
+
+
+class MeasuringFailedError(Exception):
+    """Something did not do what was to be measured, and what it was."""
+
+
+class TooSlowError(MeasuringFailedError):
+    """A program took longer than it may."""
+
+
+class Sample(NamedTuple):
+    """What one run took, in seconds."""
+
+    wall: float
+    cpu: float
 
 
 @contextmanager
@@ -62,12 +80,17 @@ def _too_long(number: int, frame: FrameType | None) -> None:
     sys.exit("the benchmark took too long and was ended")
 
 
+def atms_beside_this_python() -> str:
+    """Return the `atms` that was installed with this interpreter."""
+    return join(dirname(sys.executable), "atms")
+
+
 def interpreter_of(atms: str) -> str:
     """Return the Python that an installed `atms` runs on, from its first line."""
     with open(atms, "rb") as file:
         first = file.readline().decode().strip()
     if not first.startswith("#!") or not exists(first[2:]):
-        sys.exit(f"{atms} does not begin with the path of its Python: {first!r}")
+        raise MeasuringFailedError(f"{atms} does not begin with the path of its Python: {first!r}")
     return first[2:]
 
 
@@ -81,36 +104,74 @@ def warn_unless_compiled(python: str) -> None:
         print(f"warning: {package} is not compiled: every start will compile it anew", file=sys.stderr)
 
 
-def spawn(arguments: Sequence[str], *, output_to: int | None = None, errors_to: int | None = None) -> int:
-    """Start a program whose output goes to a descriptor, or nowhere; return its pid."""
+def spawn(
+    arguments: Sequence[str],
+    *,
+    output_to: int | None = None,
+    errors_to: int | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> int:
+    """Start a program in a process group of its own, its output going to a descriptor or nowhere; return its pid."""
     actions: list[tuple[int, int, str, int, int] | tuple[int, int, int]] = []
+    actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))
     for number, descriptor in ((1, output_to), (2, errors_to)):
         if descriptor is None:
             actions.append((os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0))
         else:
             actions.append((os.POSIX_SPAWN_DUP2, descriptor, number))
-    return os.posix_spawn(arguments[0], [*arguments], os.environ, file_actions=actions)
+    return os.posix_spawn(arguments[0], [*arguments], environ or os.environ, file_actions=actions, setpgroup=0)
 
 
-def took(arguments: Sequence[str], *, codes: Sequence[int] = (0,)) -> tuple[float, float]:
-    """Run a program to its end; return its seconds of wall time and of processor time."""
-    began = perf_counter()
-    pid = spawn(arguments)
+def took(
+    arguments: Sequence[str],
+    *,
+    within: str = ".",
+    codes: Sequence[int] = (0,),
+    limit_s: float | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Sample:
+    """Run a program in a directory to its end, and no longer than the limit; return what it took."""
+    with TemporaryFile() as errors, chdir(within):
+        began = perf_counter()
+        pid = spawn(arguments, errors_to=errors.fileno(), environ=environ)
+        status, cpu = _ended(pid, limit_s)
+        wall = perf_counter() - began
+        code = os.waitstatus_to_exitcode(status)
+        if limit_s is not None and wall >= limit_s:
+            raise TooSlowError(f"`{' '.join(arguments)}` was ended after {limit_s:.0f} s")
+        if code not in codes:
+            raise MeasuringFailedError(f"`{' '.join(arguments)}` ended with {code}{_last_words(errors)}")
+    return Sample(wall, cpu)
+
+
+def _ended(pid: int, limit_s: float | None) -> tuple[int, float]:
+    """Wait for the end of a process, and make it end if need be; return its status and processor time."""
+    timer = Timer(limit_s, os.killpg, (pid, signal.SIGKILL)) if limit_s is not None else None
     try:
+        if timer is not None:
+            timer.start()
         _, status, usage = os.wait4(pid, 0)
     except BaseException:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
         raise
-    wall = perf_counter() - began
-    if os.waitstatus_to_exitcode(status) not in codes:
-        sys.exit(f"`{' '.join(arguments)}` ended with {os.waitstatus_to_exitcode(status)}")
-    return wall, usage.ru_utime + usage.ru_stime
+    finally:
+        if timer is not None:
+            timer.cancel()
+    return status, usage.ru_utime + usage.ru_stime
 
 
-def output(arguments: Sequence[str], *, errors: bool = False) -> str:
+def _last_words(errors: IO[bytes]) -> str:
+    errors.seek(0)
+    words = " ".join(errors.read().decode(errors="replace").split())
+    return f": {words[:_SAID_AT_MOST]}" if words else ""
+
+
+def output(arguments: Sequence[str], *, errors: bool = False, within: str = ".") -> str:
     """Run a program to its end; return what it wrote."""
     reader, writer = os.pipe()
-    pid = spawn(arguments, output_to=None if errors else writer, errors_to=writer if errors else None)
+    with chdir(within):
+        pid = spawn(arguments, output_to=None if errors else writer, errors_to=writer if errors else None)
     os.close(writer)
     with open(reader, encoding="utf-8") as file:
         text = file.read()
@@ -118,91 +179,57 @@ def output(arguments: Sequence[str], *, errors: bool = False) -> str:
     return text
 
 
-def peak_memory_mb(python: str, arguments: Sequence[str]) -> float | None:
+def peak_memory_mb(python: str, arguments: Sequence[str], within: str) -> float | None:
     """Return the most memory that a command of atms has had; None where the system does not tell."""
     if not exists("/proc/self/status"):
         return None
-    words = output([python, "-P", "-c", _PROBE, *arguments], errors=True).split()
+    words = output([python, "-P", "-c", _PROBE, *arguments], errors=True, within=within).split()
     return int(words[-1]) / 1024 if words and words[-1].isdigit() else None
 
 
-def rounds(contestants: Mapping[str, Callable[[int], float]], count: int) -> dict[str, list[float]]:
-    """Call each in every round, in a new order each time; the first round warms up and does not count."""
+def rounds(
+    contestants: Mapping[Key, Callable[[], Sample]], count: int, often: Mapping[Key, int] | None = None
+) -> tuple[dict[Key, list[Sample]], dict[Key, MeasuringFailedError]]:
+    """Call each in every round, in a new order each time; the first round warms up and does not count.
+
+    What is called more often in a round counts with its median there. Whoever fails is out, and why is returned beside
+    what the others took.
+    """
     shuffled = random.Random(1)  # noqa: S311  an order, not a secret
-    found: dict[str, list[float]] = {name: [] for name in contestants}
+    found: dict[Key, list[Sample]] = {key: [] for key in contestants}
+    failures: dict[Key, MeasuringFailedError] = {}
     for number in range(count + 1):
-        names = list(contestants)
-        shuffled.shuffle(names)
-        times = {name: contestants[name](number) for name in names}
-        if number:
-            for name, seconds in times.items():
-                found[name].append(seconds)
-    return found
+        turns = [key for key in found for _ in range((often or {}).get(key, 1))]
+        shuffled.shuffle(turns)
+        for key, samples in _round(contestants, turns, failures).items():
+            if number:
+                found[key].append(Sample(median(each.wall for each in samples), median(each.cpu for each in samples)))
+        found = {key: samples for key, samples in found.items() if key not in failures}
+    return found, failures
 
 
-def ratios(found: Mapping[str, Sequence[float]], base: str) -> dict[str, list[float]]:
-    """Return what each took in multiples of what the base took in the same round."""
-    return {
-        name: [seconds / standard for seconds, standard in zip(times, found[base], strict=True)]
-        for name, times in found.items()
-    }
+def _round(
+    contestants: Mapping[Key, Callable[[], Sample]], turns: Sequence[Key], failures: dict[Key, MeasuringFailedError]
+) -> dict[Key, list[Sample]]:
+    taken: dict[Key, list[Sample]] = {}
+    for key in turns:
+        try:
+            taken.setdefault(key, []).append(contestants[key]())
+        except MeasuringFailedError as error:
+            failures[key] = error
+    return {key: samples for key, samples in taken.items() if key not in failures}
 
 
-def spread(values: Sequence[float], digits: int = 2) -> tuple[str, str]:
-    """Return median and range as text."""
-    return f"{median(values):.{digits}f}", f"{min(values):.{digits}f} to {max(values):.{digits}f}"
+def wall_ratio(samples: Sequence[Sample], base: Sequence[Sample]) -> float:
+    """Return the median of how many times as long something took as something else in the same round."""
+    return median(each.wall / standard.wall for each, standard in zip(samples, base, strict=True))
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [headers, ["---"] * len(headers), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def cpu_ratio(samples: Sequence[Sample], base: Sequence[Sample]) -> float:
+    """Return the same of processor time."""
+    return median(each.cpu / standard.cpu for each, standard in zip(samples, base, strict=True))
 
 
-def new_workspace(root: str) -> OpenWorkspace:
-    """Make a workspace and open it, its settings compiled as they are after the first command."""
-    from atms_cli.bootstrap import open_workspace
-    from atms_cli.store import creation
-
-    os.makedirs(root, exist_ok=True)
-    creation.create(root)
-    creation.write_settings(root)
-    workspace = open_workspace(root, os.environ)
-    _ = workspace.config
-    return workspace
-
-
-def seed(workspace: OpenWorkspace, count: int, fields: Callable[[int], JsonObject], *, finish: int = 0) -> list[str]:
-    """Record the birth of tasks in a few large batches; every `finish`-th is started and completed. Return the ids."""
-    ids = [workspace.ids.task() for _ in range(count)]
-    for first in range(0, count, _SEED_BATCH):
-        numbers = range(first, min(first + _SEED_BATCH, count))
-        facts = [fact for number in numbers for fact in _life(ids, number, fields(number), finish)]
-        with workspace.store.writing("benchmark") as tx:
-            tx.record(facts)
-    return ids
-
-
-def _life(ids: Sequence[str], number: int, fields: JsonObject, finish: int) -> list[Fact]:
-    from atms_cli.domain import task as tasks
-
-    task_id = ids[number]
-    facts = tasks.create(task_id, fields, created_by="benchmark", draft=False)
-    if finish and number % finish == 0:
-        facts.append(("task.started", task_id, {"assigned_agent": "benchmark", "attempts": 1, "run": None}))
-        facts.append(("task.completed", task_id, {"result": {"by": "benchmark"}, "run": None}))
-    return facts
-
-
-def plain_launcher(directory: str, python: str) -> str:
-    """Write a launcher that imports nothing of its own; some installers write one that imports `re`."""
-    path = join(directory, "atms")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(f"#!{python}\nfrom atms_cli.__main__ import main\n\nmain()\n")
-    os.chmod(path, 0o700)
-    return path
-
-
-def atms_beside_this_python() -> str:
-    """Return the `atms` that was installed with this interpreter."""
-    return join(dirname(sys.executable), "atms")
+def wall(samples: Sequence[Sample]) -> float:
+    """Return the median of seconds."""
+    return median(each.wall for each in samples)

@@ -1,102 +1,82 @@
 """What `atms run` adds to starting processes: tasks a second against a loop that does nothing but `posix_spawn`.
 
-    python benchmarks/run.py [--tasks 1000] [--jobs 2,8,50] [--rounds 3] [--atms PATH]
-
 Both run the same commands, `/bin/sh -c true`, at the same concurrency, one after the other in each round. The time of
 the loop is that of the whole process, from its start to its end.
 """
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import os
+import signal
 import sys
 import tempfile
-from os.path import join
+import time
+from contextlib import chdir, suppress
+from os.path import exists, join
 from statistics import median
 from time import perf_counter, time_ns
 
 import measure
+import seeding
+from measure import MeasuringFailedError, Sample
+from report import Report, count, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-_LIMIT_S = 1800
 _COMMAND = "true"
 _FIRST = "first"
 _PR_SET_CHILD_SUBREAPER = 36
+_LOOP = ("run", "--drain", "--progress", "none")
+_LEAST_STARTS = 7
+_LOOK_EVERY_S = 0.1
+_MAY_CLOSE_FOR_S = 60
 
 
-def main() -> None:
-    """Measure at each concurrency, then the first start, and print tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", type=int, default=1000)
-    parser.add_argument("--jobs", default="2,8,50", help="attempts at once, with commas between them")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--atms", default=measure.atms_beside_this_python(), help="the atms to measure")
-    chosen = parser.parse_args()
-    with measure.bounded(_LIMIT_S):
-        python = measure.interpreter_of(chosen.atms)
-        measure.warn_unless_compiled(python)
-        _gather_orphans()
-        jobs = [int(word) for word in chosen.jobs.split(",")]
-        _print_throughput(chosen.atms, jobs, chosen.tasks, chosen.rounds)
-        _print_first_start(chosen.atms, python, chosen.rounds)
-
-
-def _gather_orphans() -> None:
+def gather_orphans() -> None:
     """Become the parent of the keeper when its loop has ended, so that its processor time is counted."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _print_throughput(atms: str, jobs: Sequence[int], tasks: int, rounds: int) -> None:
-    contestants = {("loop", at_once): 0.0 for at_once in jobs} | {("floor", at_once): 0.0 for at_once in jobs}
-    processor: dict[tuple[str, int], list[float]] = {key: [] for key in contestants}
-
-    def timed(kind: str, at_once: int) -> float:
-        wall, cpu = _loop(atms, at_once, tasks) if kind == "loop" else _floor(at_once, tasks)
-        processor[kind, at_once].append(cpu)
-        return wall
-
-    found = measure.rounds({f"{k} {n}": lambda _, k=k, n=n: timed(k, n) for k, n in contestants}, rounds)  # type: ignore[misc]
-    print(f"\n{tasks} tasks of `{_COMMAND}`, {rounds} rounds\n")
-    headers = (
-        "jobs",
-        "tasks/s",
-        "posix_spawn alone, tasks/s",
-        "ratio",
-        "range",
-        "CPU ms/task",
-        "of that beyond the floor",
-    )
-    rows = []
+def throughput(report: Report, atms: str, jobs: Sequence[int], tasks: int, rounds: int) -> str:
+    """Drain queues at each concurrency, and start the same commands without atms; return a table."""
+    contestants: dict[tuple[str, int], Callable[[], Sample]] = {}
     for at_once in jobs:
-        loop, floor = found[f"loop {at_once}"], found[f"floor {at_once}"]
-        shares = [below / above for above, below in zip(loop, floor, strict=True)]
-        own = median(processor["loop", at_once]) * 1000 / tasks
-        beyond = own - median(processor["floor", at_once]) * 1000 / tasks
-        rates = (f"{tasks / median(times):.0f}" for times in (loop, floor))
-        rows.append((str(at_once), *rates, *measure.spread(shares), f"{own:.2f}", f"{beyond:.2f}"))
-    print(measure.table(headers, rows))
-    sys.stdout.flush()
+        contestants["loop", at_once] = lambda n=at_once: _drained(atms, n, tasks)  # type: ignore[misc]
+        contestants["floor", at_once] = lambda n=at_once: _floor(n, tasks)  # type: ignore[misc]
+    found, failures = measure.rounds(contestants, rounds)
+    report.failures += map(str, failures.values())
+    rows = [
+        _throughput_row(at_once, tasks, found["loop", at_once], found["floor", at_once])
+        for at_once in jobs
+        if {("loop", at_once), ("floor", at_once)} <= set(found)
+    ]
+    headers = ("jobs", "tasks/s", "posix_spawn alone, tasks/s", "ratio", "CPU ms/task", "of that beyond the floor")
+    return table(headers, rows)
 
 
-def _loop(atms: str, at_once: int, tasks: int) -> tuple[float, float]:
-    """Drain a queue of tasks; return seconds of wall time, and of processor time with all its processes."""
+def _throughput_row(at_once: int, tasks: int, loop: Sequence[Sample], floor: Sequence[Sample]) -> tuple[str, ...]:
+    own, bare = (median(each.cpu for each in samples) * 1000 / tasks for samples in (loop, floor))
+    rates = [f"{tasks / measure.wall(samples):.0f}" for samples in (loop, floor)]
+    return (str(at_once), *rates, f"{measure.wall_ratio(floor, loop):.2f}", f"{own:.2f}", f"{own - bare:.2f}")
+
+
+def _drained(atms: str, at_once: int, tasks: int) -> Sample:
+    """Drain a queue of tasks; the processor time is that of all its processes."""
     with tempfile.TemporaryDirectory(prefix="atms-benchmark-") as root:
-        measure.seed(measure.new_workspace(root), tasks, lambda n: {"title": f"Task {n}", "command": _COMMAND})
+        _queue(root, tasks)
         os.sync()
-        arguments = [atms, "run", "--drain", "-j", str(at_once), "--progress", "none", "--workspace", root]
-        began = perf_counter()
-        pid = measure.spawn(arguments)
-        _, status, usage = os.wait4(pid, 0)
-        wall = perf_counter() - began
-        if status:
-            sys.exit(f"`{' '.join(arguments)}` ended with {os.waitstatus_to_exitcode(status)}")
-        return wall, usage.ru_utime + usage.ru_stime + _time_of_orphans()
+        sample = measure.took([atms, *_LOOP, "-j", str(at_once)], within=root)
+        return Sample(sample.wall, sample.cpu + _time_of_orphans())
+
+
+def _queue(root: str, tasks: int, command: str = _COMMAND) -> None:
+    seeding.add(
+        seeding.new_workspace(root), tasks, lambda number: {"title": f"Task number {number}", "command": command}
+    )
 
 
 def _time_of_orphans() -> float:
@@ -109,7 +89,7 @@ def _time_of_orphans() -> float:
         seconds += usage.ru_utime + usage.ru_stime
 
 
-def _floor(at_once: int, tasks: int) -> tuple[float, float]:
+def _floor(at_once: int, tasks: int) -> Sample:
     """Start and await the same commands and nothing else."""
     before = os.times()
     began = perf_counter()
@@ -121,28 +101,107 @@ def _floor(at_once: int, tasks: int) -> tuple[float, float]:
         os.wait4(-1, 0)
         running -= 1
     wall, after = perf_counter() - began, os.times()
-    return wall, sum(after[:4]) - sum(before[:4])
+    return Sample(wall, sum(after[:4]) - sum(before[:4]))
 
 
-def _print_first_start(atms: str, python: str, rounds: int) -> None:
+def first_start(report: Report, atms: str, python: str, rounds: int) -> str:
+    """Measure how long it takes from the start of the loop to that of its first command; return a table."""
+    base = "python -c pass"
     contestants = {
-        "python -c pass": lambda _: measure.took([python, "-c", "pass"])[0],
-        "`atms run` to the first command": lambda _: _first_start(atms),
-        "`atms run --drain` of one task, whole": lambda _: _loop(atms, 1, 1)[0],
+        base: lambda: measure.took([python, "-c", "pass"]),
+        "`atms run` to the first command": lambda: _first_start(atms),
+        "`atms run --drain` of one task, whole": lambda: _drained(atms, 1, 1),
     }
-    found = measure.ratios(measure.rounds(contestants, max(rounds, 7)), "python -c pass")
-    print("\n" + measure.table(("what", "ratio", "range"), [(name, *measure.spread(found[name])) for name in found]))
+    found, failures = measure.rounds(contestants, max(rounds, _LEAST_STARTS))
+    report.failures += map(str, failures.values())
+    rows = [(f"{name}", f"{measure.wall_ratio(found[name], found[base]):.1f}") for name in found if name != base]
+    return table(("what", "ratio to `python -c pass`"), rows)
 
 
-def _first_start(atms: str) -> float:
-    """Return the seconds from the start of `atms run` to that of its first command, by the file which that makes."""
+def _first_start(atms: str) -> Sample:
+    """Take the start of the first command from the file that it makes."""
     with tempfile.TemporaryDirectory(prefix="atms-benchmark-") as root:
-        measure.seed(measure.new_workspace(root), 1, lambda _: {"title": "First", "command": f": > {_FIRST}"})
+        _queue(root, 1, f": > {_FIRST}")
         began = time_ns()
-        measure.took([atms, "run", "--drain", "--progress", "none", "--workspace", root])
+        sample = measure.took([atms, *_LOOP], within=root)
         _time_of_orphans()
-        return (os.stat(join(root, _FIRST)).st_mtime_ns - began) / 1e9
+        return Sample((os.stat(join(root, _FIRST)).st_mtime_ns - began) / 1e9, sample.cpu)
 
 
-if __name__ == "__main__":
-    main()
+def memory(report: Report, atms: str, tasks: int, limit_s: float) -> str:
+    """Let the loop work on a long queue for a while and interrupt it; return a table of what memory it had."""
+    promise = report.promise(f"memory of `atms run` with {count(tasks)} queued tasks", "at most", 64, " MB")
+    if not exists("/proc/self/status"):
+        return table(("memory",), [("this system does not tell",)])
+    with tempfile.TemporaryDirectory(prefix="atms-benchmark-") as root:
+        _queue(root, tasks)
+        peaks, done = _watched([atms, *_LOOP, "-j", "8"], root, limit_s)
+    loop, keeper = peaks.get("loop", 0.0), peaks.get("keeper", 0.0)
+    both = promise.judged(loop + keeper, "loop and keeper together")
+    row = (
+        f"{count(tasks)} queued tasks",
+        promise.bound,
+        f"{both} MB",
+        f"{loop:.0f} MB",
+        f"{keeper:.0f} MB",
+        count(done),
+    )
+    return table(
+        ("`atms run -j 8` with", "bound", "peak memory", "of that the loop", "the keeper", "tasks done"), [row]
+    )
+
+
+def _watched(arguments: Sequence[str], root: str, limit_s: float) -> tuple[dict[str, float], int]:
+    """Run the loop for so long at most; return the peak memory of its processes, and how many tasks it has done."""
+    peaks: dict[str, float] = {}
+    with chdir(root):
+        pid = measure.spawn(arguments)
+    give_up_at = perf_counter() + limit_s
+    try:
+        while perf_counter() < give_up_at and os.waitpid(pid, os.WNOHANG) == (0, 0):
+            _note_peaks(pid, peaks)
+            time.sleep(_LOOK_EVERY_S)
+        _close(pid)
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+        raise
+    from atms_cli.bootstrap import open_workspace
+
+    return peaks, open_workspace(root, os.environ).store.reading().counts().get("completed", 0)
+
+
+def _note_peaks(loop: int, peaks: dict[str, float]) -> None:
+    for name, pids in (("loop", [loop]), ("keeper", _children(loop))):
+        for pid in pids:
+            peaks[name] = max(peaks.get(name, 0.0), _peak_mb(pid))
+
+
+def _children(parent: int) -> list[int]:
+    try:
+        with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+def _peak_mb(pid: int) -> float:
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+            return next((int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM")), 0.0)
+    except OSError:
+        return 0.0
+
+
+def _close(loop: int) -> None:
+    """Interrupt the loop if it still works, and wait until all its processes have ended."""
+    give_up_at = perf_counter() + _MAY_CLOSE_FOR_S
+    with suppress(ProcessLookupError):
+        os.kill(loop, signal.SIGINT)
+    while perf_counter() < give_up_at:
+        try:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(_LOOK_EVERY_S)
+        except ChildProcessError:
+            return
+    raise MeasuringFailedError("the loop did not end when it was interrupted")

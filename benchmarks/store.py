@@ -1,93 +1,164 @@
-"""What the store itself can do: events folded a second when the index is rebuilt, adds a second by eight processes at once.
+"""What the store itself can do: importing, rebuilding the index, and taking the adds of many processes at once.
 
-    python benchmarks/store.py [--tasks 10000] [--processes 8] [--adds 200]
-
-The rates are also given in multiples of what the same disk and the same interpreter do without atms: a bare append with
-`fdatasync`, and reading the same lines as JSON.
+Rates are also given in multiples of what the same disk and the same interpreter do without atms: reading the same lines
+as JSON, and a bare append with `fdatasync`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import resource
-import sys
-import tempfile
+import shutil
 from os.path import join
+from statistics import median
 from time import perf_counter
 
 import measure
+import seeding
+from measure import MeasuringFailedError
+from report import Promise, Report, count, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
+
+    from measure import Sample
 
     from atms_cli.bootstrap import OpenWorkspace
-    from atms_cli.domain.records import JsonObject
 
-_LIMIT_S = 900
-_EVENTS_A_TASK = 3
 _BARE_APPENDS = 300
+_IMPORTED = 10_000
+#: Builds an index anew in a process of its own, whose memory is then its own; prints events, seconds, those of the processor, and MB.
+_REBUILD = """
+import os, sys
+from time import perf_counter, process_time
+from atms_cli.bootstrap import open_workspace
+began, used = perf_counter(), process_time()
+events = open_workspace(sys.argv[1], os.environ).store.rebuild()
+seconds, cpu = perf_counter() - began, process_time() - used
+peaks = ["0"]
+if os.path.exists("/proc/self/status"):
+    with open("/proc/self/status") as file:
+        peaks = [line.split()[1] for line in file if line.startswith("VmHWM")]
+print(events, seconds, cpu, int(peaks[0]) / 1024)
+"""
 
 
-def main() -> None:
-    """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", type=int, default=10_000)
-    parser.add_argument("--processes", type=int, default=8)
-    parser.add_argument("--adds", type=int, default=200, help="adds by each process")
-    chosen = parser.parse_args()
-    with measure.bounded(_LIMIT_S):
-        with tempfile.TemporaryDirectory(prefix="atms-benchmark-") as root:
-            rows = _rebuild(measure.new_workspace(root), chosen.tasks)
-        with tempfile.TemporaryDirectory(prefix="atms-benchmark-") as root:
-            rows += _adds(measure.new_workspace(root), chosen.processes, chosen.adds)
-    print(measure.table(("what", "rate", "against", "ratio", "peak memory"), rows))
+def full_workspace(directory: str) -> OpenWorkspace:
+    """Return a new workspace of 10 000 tasks that have all been done."""
+    workspace = seeding.new_workspace(join(directory, "full"))
+    seeding.full_lives(workspace, _IMPORTED)
+    return workspace
 
 
-def _fields(number: int) -> JsonObject:
-    return {"title": f"Task number {number}", "description": "What it is about. " * 8, "tags": [f"tag{number % 10}"]}
+def rebuilds(report: Report, python: str, workspaces: Iterable[tuple[OpenWorkspace, int]]) -> str:
+    """Build the indexes of workspaces anew, each so many times; return a table."""
+    promise = report.promise("rebuilding the index", "at least", 50_000, " events/s")
+    rows = [_rebuild(python, workspace, times, promise) for workspace, times in workspaces]
+    return table(
+        ("rebuild of", "bound", "measured", "wall", "CPU", "as reading the lines as JSON", "peak memory"), rows
+    )
 
 
-def _rebuild(workspace: OpenWorkspace, count: int) -> list[tuple[str, ...]]:
-    """Seed a journal in which every task is born, started and completed, and fold all of it anew."""
-    measure.seed(workspace, count, _fields, finish=1)
-    bare = _seconds(lambda: _read_lines(workspace))
-    in_child = _in_child(lambda: _rebuilt(workspace.root, count * _EVENTS_A_TASK))
-    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)
-    rate = count * _EVENTS_A_TASK / in_child
-    ratio = f"{in_child / bare:.1f} times as long"
-    against = "reading the same lines as JSON"
-    return [(f"rebuild of {count * _EVENTS_A_TASK} events", f"{rate:.0f} events/s", against, ratio, f"{memory:.0f} MB")]
+def _rebuild(python: str, workspace: OpenWorkspace, times: int, promise: Promise) -> tuple[str, ...]:
+    lines, reading_s = _read_lines(workspace)
+    runs = [measure.output([python, "-P", "-c", _REBUILD, workspace.root]).split() for _ in range(times)]
+    if any(int(run[0] if run else 0) != lines for run in runs):
+        raise MeasuringFailedError(f"{lines} events are recorded, the rebuild printed {runs}")
+    seconds, cpu = (median(float(run[part]) for run in runs) for part in (1, 2))
+    rate = promise.judged(
+        lines / seconds, f"{count(lines)} events of {count(sum(workspace.store.reading().counts().values()))} tasks"
+    )
+    ratio = f"{seconds / reading_s:.1f} times as long"
+    return (
+        f"{count(lines)} events", promise.bound, f"{rate} events/s", f"{seconds:.1f} s", f"{cpu:.1f} s", ratio,
+        f"{max(float(run[3]) for run in runs):.0f} MB",
+    )  # fmt: skip
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def _read_lines(workspace: OpenWorkspace) -> tuple[int, float]:
+    """Read the journal as JSON and do nothing with it; return the number of lines and the seconds."""
+    lines = 0
     began = perf_counter()
-    work()
-    return perf_counter() - began
-
-
-def _read_lines(workspace: OpenWorkspace) -> None:
-    root = join(workspace.directory, "journal")
-    for directory, _, names in os.walk(root):
+    for directory, _, names in os.walk(join(workspace.directory, "journal")):
         for name in names:
             with open(join(directory, name), "rb") as file:
                 for line in file:
                     json.loads(line)
+                    lines += 1
+    return lines, perf_counter() - began
 
 
-def _rebuilt(root: str, expected: int) -> None:
+def imports(report: Report, atms: str, directory: str, full: OpenWorkspace, times: int) -> str:
+    """Import 10 000 tasks that are exported here first; return a table."""
+    promise = report.promise(f"`task import` of {count(_IMPORTED)} tasks", "at most", 1.5, " s")
+    empty = seeding.new_workspace(join(directory, "empty"))
+    other = seeding.new_workspace(join(directory, "other"))
+    seeding.fill(other, _IMPORTED)
+    rows = []
+    for form in ("jsonl", "csv"):
+        file = join(directory, f"tasks.{form}")
+        with open(file, "w", encoding="utf-8") as exported:
+            exported.write(measure.output([atms, "task", "export", "--format", form], within=full.root))
+        size = f"{os.stat(file).st_size / 1e6:.1f} MB"
+        for into, what in ((empty, "an empty workspace"), (other, f"a workspace of {count(_IMPORTED)}")):
+            samples = [_import(atms, file, into, directory) for _ in range(times)]
+            seconds, cpu = measure.wall(samples), median(sample.cpu for sample in samples)
+            measured = f"{promise.judged(seconds, f'{form} into {what}')} s"
+            rate = f"{_IMPORTED / seconds:.0f} tasks/s"
+            rows.append((f"{form}, {size}, into {what}", promise.bound, measured, f"{cpu:.1f} s", rate))
+    return table(("import of", "bound", "measured", "CPU", "that is"), rows)
+
+
+def _import(atms: str, file: str, into: OpenWorkspace, directory: str) -> Sample:
+    """Import into a copy of a workspace; return what the whole process took."""
+    copy = join(directory, "copy")
+    shutil.copytree(into.root, copy)
+    try:
+        # A copy takes a name of its own with its first change, and that is not what is measured.
+        measure.took([atms, "queue", "pause"], within=copy)
+        return measure.took([atms, "task", "import", file], within=copy)
+    finally:
+        shutil.rmtree(copy)
+
+
+def adds(report: Report, directory: str, processes: int, each: int) -> str:
+    """Let several processes add tasks at once, each add acknowledged before the next; return a table."""
+    promise = report.promise(f"{processes} processes adding at once", "at least", 1500, " adds/s")
+    none_lost = report.promise("adds lost of these", "at most", 0)
+    workspace = seeding.new_workspace(join(directory, "crowd"))
+    bare = _bare_appends(join(directory, "bare"))
+    acknowledged = join(directory, "acknowledged")
+    os.mkdir(acknowledged)
+    began = perf_counter()
+    _wait_for([_forked(_adder(workspace.root, join(acknowledged, str(n)), each)) for n in range(processes)])
+    rate = processes * each / (perf_counter() - began)
+    lost = none_lost.judged(_lost(workspace, acknowledged), f"{processes * each} acknowledged")
+    row = (
+        f"{processes} processes, {count(processes * each)} adds",
+        promise.bound,
+        f"{promise.judged(rate, 'in-process loops')} adds/s",
+        lost,
+        f"{bare:.0f}/s",
+        f"{rate / bare:.2f}",
+    )
+    headers = ("adding at once", "bound", "measured", "lost", "append and fdatasync alone, one process", "ratio")
+    return table(headers, [row])
+
+
+def _adder(root: str, acknowledged: str, adds: int) -> Callable[[], None]:
+    # Imported before anyone begins: it is adding that is measured.
     from atms_cli.bootstrap import open_workspace
+    from atms_cli.services import tasks
 
-    found = open_workspace(root, os.environ).store.rebuild()
-    if found != expected:
-        sys.exit(f"{found} events were rebuilt, {expected} recorded")
+    def work() -> None:
+        workspace = open_workspace(root, os.environ)
+        with open(acknowledged, "w", encoding="ascii") as file:
+            for number in range(adds):
+                task = tasks.add(workspace, seeding.plain(number), after=(), draft=False)
+                file.write(task["id"] + "\n")
 
-
-def _in_child(work: Callable[[], None]) -> float:
-    """Do something in a process of its own, whose memory is then its own; return its seconds."""
-    return _seconds(lambda: _wait_for([_forked(work)]))
+    return work
 
 
 def _forked(work: Callable[[], None]) -> int:
@@ -102,38 +173,10 @@ def _forked(work: Callable[[], None]) -> int:
         os._exit(code)
 
 
-def _wait_for(pids: list[int]) -> None:
-    for pid in pids:
-        _, status = os.waitpid(pid, 0)
-        if status:
-            sys.exit("a process of the benchmark failed")
-
-
-def _adds(workspace: OpenWorkspace, processes: int, adds: int) -> list[tuple[str, ...]]:
-    """Let several processes add tasks at once, each of them acknowledged before the next; none may be lost."""
-    bare = _bare_appends(join(workspace.root, "bare"))
-    directory = join(workspace.root, "acknowledged")
-    os.mkdir(directory)
-    began = perf_counter()
-    _wait_for([_forked(_adder(workspace.root, join(directory, str(n)), adds)) for n in range(processes)])
-    rate = processes * adds / (perf_counter() - began)
-    lost = _lost(workspace, directory)
-    words = f"{processes} processes, {processes * adds} adds, {lost} lost"
-    return [(words, f"{rate:.0f} adds/s", f"append and fdatasync alone, {bare:.0f}/s", f"{rate / bare:.2f}", "")]
-
-
-def _adder(root: str, acknowledged: str, adds: int) -> Callable[[], None]:
-    def work() -> None:
-        from atms_cli.bootstrap import open_workspace
-        from atms_cli.services import tasks
-
-        workspace = open_workspace(root, os.environ)
-        with open(acknowledged, "w", encoding="ascii") as file:
-            for number in range(adds):
-                task = tasks.add(workspace, _fields(number), after=(), draft=False)
-                file.write(task["id"] + "\n")
-
-    return work
+def _wait_for(pids: Sequence[int]) -> None:
+    statuses = [os.waitpid(pid, 0)[1] for pid in pids]
+    if any(statuses):
+        raise MeasuringFailedError("a process that added tasks failed")
 
 
 def _lost(workspace: OpenWorkspace, directory: str) -> int:
@@ -159,7 +202,3 @@ def _bare_appends(path: str) -> float:
     rate = _BARE_APPENDS / (perf_counter() - began)
     os.close(descriptor)
     return rate
-
-
-if __name__ == "__main__":
-    main()
