@@ -17,9 +17,9 @@ from atms_cli.store.memory import in_memory
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from atms_cli.domain.config import Config
+    from atms_cli.domain.config import Config, QueueSettings
     from atms_cli.domain.records import Edit, Event, Fact, Gate, JsonObject, Task
-    from atms_cli.ports import Clock, Ids, Replication, Repository, Store, TaskFilter
+    from atms_cli.ports import Clock, Ids, Replication, Repository, Store, TaskFilter, Transaction
     from atms_cli.store.eventstore import EventStore
 
 #: 2026-01-02T03:04:05.000Z
@@ -214,6 +214,17 @@ class FakeWorkspace:
         self.config["agents"][name] = {**AGENT_DEFAULTS, "command": "work", **fields}  # type: ignore[dict-item]
 
 
+def queue_settings(**wanted: object) -> QueueSettings:
+    """Return the usual settings of the queue but for what is asked."""
+    return {**config.default()["queue"], **wanted}  # type: ignore[typeddict-item]
+
+
+def order(store: Store | Transaction, now: str, **wanted: object) -> list[str]:
+    """Return the ids of the ready tasks, best first."""
+    settings = queue_settings(**wanted)
+    return list(store.queue(settings).ready(settings, now))
+
+
 def everything(**wanted: object) -> TaskFilter:
     """Return a filter that lets all tasks through but for what is asked."""
     base: TaskFilter = {
@@ -227,16 +238,18 @@ def contents(store: EventStore) -> dict[str, list[tuple[object, ...]]]:
     """Return all that the read model says, apart from what comes and goes without an event."""
     statements = {
         # Delayed tasks become ready by themselves.
-        "tasks": "SELECT id, doc, title, status, CASE bucket WHEN 'delayed' THEN 'ready' ELSE bucket END, level, category, feature, agent, "
-        "parent, born, last, queued, updated, not_before, deadline, lease_ends, closed, met, blockers FROM tasks ORDER BY id",
+        "tasks": "SELECT id, doc, title, status, CASE bucket WHEN 'delayed' THEN 'ready' ELSE bucket END, own, level, lane, pin, since, nudge, "
+        "category, feature, agent, parent, born, last, updated, demand, not_before, deadline, risk, lease_ends, closed, "
+        "CASE bucket WHEN 'delayed' THEN 'going' ELSE outcome END, blockers FROM tasks ORDER BY id",
         "counts": "SELECT CASE bucket WHEN 'delayed' THEN 'ready' ELSE bucket END AS b, sum(n) FROM counts GROUP BY b HAVING sum(n) > 0",
-        "dependencies": "SELECT task, needs FROM dependencies ORDER BY task, needs",
-        "tags": "SELECT tag, task FROM tags ORDER BY tag, task",
-        "attempts": "SELECT run, task, started, doc FROM attempts ORDER BY run",
+        "dependencies": "SELECT task, needs, kind FROM dependencies ORDER BY task, needs",
+        "forward": "SELECT task, needs, born FROM forward ORDER BY task, needs",
+        "tags": "SELECT tag, task, closed, born FROM tags ORDER BY tag, task",
+        "attempts": "SELECT run, task, started, lane, agent, at, doc FROM attempts ORDER BY run",
         "agents": "SELECT name, doc FROM agents ORDER BY name",
         "features": "SELECT id, doc FROM features ORDER BY id",
         "events": "SELECT key, id, type, replica, segment, offset FROM events ORDER BY key, id",
-        "meta": "SELECT name, value FROM meta WHERE value IS NOT NULL ORDER BY name",
+        "meta": "SELECT name, value FROM meta WHERE value IS NOT NULL AND name <> 'promoted' ORDER BY name",
         "positions": "SELECT replica, segment, offset, seal FROM positions WHERE offset > 0 ORDER BY replica",
     }
     store.reading()

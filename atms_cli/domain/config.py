@@ -8,11 +8,24 @@ if TYPE_CHECKING:
 
     from atms_cli.domain.records import Gate, JsonObject
 
-    class QueueSettings(TypedDict):
-        """How the queue orders its tasks."""
+    class LaneSettings(TypedDict):
+        """How a lane orders its tasks, and how fast it gives them out."""
 
         strategy: str
         ageing: float  # seconds of waiting worth one level of priority
+        by: str  # what round_robin and fair_share tell groups apart by
+        weights: dict[str, float]  # of groups, for fair_share; one that is not named has 1
+        half_life: float  # seconds after which a start counts half, for fair_share
+        concurrency: int | None
+        rate: str | None  # starts in an interval, like 10/1h
+        quiet: list[str]  # when nothing is started, like 22:00-06:00 or sat-sun
+
+    class QueueSettings(LaneSettings):
+        """How the queue as a whole gives out tasks; what it says of order holds for each lane that does not say it itself."""
+
+        lanes: dict[str, dict[str, object]]
+        resources: dict[str, int]  # how many tasks may hold each at once
+        alerts: dict[str, float | None]
 
     class Execution(TypedDict):
         """How `atms run` executes attempts."""
@@ -51,7 +64,19 @@ def default() -> Config:
     """Return the settings of a workspace whose atms.yaml says nothing."""
     return {
         "version": 1,
-        "queue": {"strategy": "priority", "ageing": 86_400.0},
+        "queue": {
+            "strategy": "priority",
+            "ageing": 86_400.0,
+            "by": "feature",
+            "weights": {},
+            "half_life": 86_400.0,
+            "concurrency": None,
+            "rate": None,
+            "quiet": [],
+            "lanes": {},
+            "resources": {},
+            "alerts": {"size": None, "oldest_wait": None, "failure_rate": None, "stuck": None, "starving": None},
+        },
         "execution": {
             "jobs": 2,
             "max_attempts": 3,

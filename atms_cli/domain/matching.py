@@ -42,3 +42,18 @@ def choose(agents: Sequence[Agent], task: Task, load: Mapping[str, int]) -> Agen
     return min(
         able, key=lambda agent: (load.get(agent["name"], 0) / agent["max_concurrent"], agent["name"]), default=None
     )
+
+
+def demand(task: Task) -> str:
+    """Return what a task asks of whoever runs it, so that of two with the same demand either both can start or none.
+
+    Empty for the most usual one: any agent may take it.
+    """
+    parts = {
+        "command": "" if task["agent"] or not task["command"] else "yes",
+        "agent": task["agent"] or "",
+        "able": ",".join(sorted(task["required_capabilities"])),
+        "holds": ",".join(sorted(task["resources"])),
+        "exclusive": task["exclusive"] or "",
+    }
+    return " ".join(f"{name}={value}" for name, value in parts.items() if value)

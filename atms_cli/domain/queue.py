@@ -13,11 +13,10 @@ from atms_cli.domain.task import ACTIVE, CLOSED, DEAD_ENDS, PRIORITIES, level
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from atms_cli.domain.records import Dependency, JsonObject, Task
 
-STRATEGIES = ("priority", "fifo", "lifo")
 _LEVELS = len(PRIORITIES)
 
 
@@ -50,6 +49,23 @@ def _key(queued_at: str, index: int, strategy: str, ageing_s: float) -> float:
     """Return what is compared; a level below the top starts as if queued that many ageing periods later."""
     seconds = to_ms(queued_at) / 1000
     return {"priority": seconds + index * ageing_s, "fifo": seconds, "lifo": -seconds}[strategy]
+
+
+def inherit(own: Mapping[str, int], needs: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Return each task's level, the most urgent of its own and those of the tasks that wait for it, however far off.
+
+    `needs` has the open tasks that wait and for what; a task that is not in `own` passes nothing on.
+    """
+    levels = {**own}
+    # From the most urgent on, so that most tasks are given their level once.
+    waiting = sorted(own, key=own.__getitem__, reverse=True)
+    while waiting:
+        task = waiting.pop()
+        for need in needs.get(task, ()):
+            if levels.get(need, -1) > levels[task]:
+                levels[need] = levels[task]
+                waiting.append(need)
+    return levels
 
 
 def waits_for(task: Task, dependencies: Sequence[Dependency], now: str, *, paused: bool) -> list[JsonObject]:

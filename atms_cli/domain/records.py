@@ -89,6 +89,22 @@ class Criteria(TypedDict):
     success_criteria: list[str]
 
 
+class Place(TypedDict, total=False):
+    """A place in its lane other than a task's own (domain/lanes.py)."""
+
+    pin: float  # below 0 before all others, above 0 behind them
+    level: int
+    since: str
+    nudge: float  # between those of one level that have waited as long
+
+
+class Recurrence(TypedDict):
+    """When a task is to be done again."""
+
+    cron: str
+    missed: str
+
+
 class Task(TypedDict):
     """A task as it is now: the fold of its events. Times are UTC ISO 8601 with milliseconds."""
 
@@ -103,6 +119,7 @@ class Task(TypedDict):
     actual_effort: int | None  # minutes
     business_value: str
     dependencies: list[str]
+    dependency_kinds: dict[str, str]  # of those that are not `success`
     parent_id: str | None
     assigned_agent: str | None
     lease: Lease | None
@@ -115,6 +132,12 @@ class Task(TypedDict):
     command: str | None
     prompt: str | None
     agent: str | None  # the agent asked for
+    lane: str | None
+    resources: list[str]  # named tokens that it holds while it runs
+    exclusive: str | None  # no two tasks with the same key run at once
+    place: Place | None
+    recurrence: Recurrence | None  # of a template, from which the tasks that run are made
+    rollup: bool  # nobody works on it: it ends with its children
     deadline: str | None
     not_before: str | None
     timeout: float | None  # seconds
@@ -141,6 +164,7 @@ class Dependency(TypedDict):
     id: str
     title: str
     status: Status
+    kind: str
 
 
 class Agent(TypedDict):

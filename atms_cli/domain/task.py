@@ -52,6 +52,10 @@ EVENTS: dict[str, tuple[str | None, str | None]] = {
     "task.updated": (None, None),
     "task.linked": (None, None),
     "task.unlinked": (None, None),
+    "task.moved": (None, None),
+    "task.recurred": (None, None),
+    "task.blocked": ("blocked", None),
+    "task.unblocked": ("queued", None),
     "task.queued": ("queued", "queued_at"),
     "task.claimed": ("assigned", "assigned_at"),
     "task.renewed": (None, None),
@@ -79,6 +83,7 @@ DEFAULTS: dict[str, Json] = {
     "actual_effort": None,
     "business_value": "",
     "dependencies": [],
+    "dependency_kinds": {},
     "parent_id": None,
     "assigned_agent": None,
     "lease": None,
@@ -91,6 +96,12 @@ DEFAULTS: dict[str, Json] = {
     "command": None,
     "prompt": None,
     "agent": None,
+    "lane": None,
+    "resources": [],
+    "exclusive": None,
+    "place": None,
+    "recurrence": None,
+    "rollup": False,
     "deadline": None,
     "not_before": None,
     "timeout": None,
@@ -122,10 +133,14 @@ NESTED_DEFAULTS: dict[str, dict[str, Json]] = {
 EDITABLE = (
     "title", "description", "category", "priority", "complexity", "estimated_effort", "actual_effort", "business_value", "parent_id",
     "feature_id", "required_capabilities", "tags", "metadata", "context", "validation_criteria", "command", "prompt", "agent",
-    "deadline", "not_before", "timeout", "max_attempts",
+    "lane", "resources", "exclusive", "rollup", "deadline", "not_before", "timeout", "max_attempts",
 )  # fmt: skip
 _TIMES = frozenset(name for name in DEFAULTS if name.endswith("_at")) | {"deadline", "not_before"}
-_FIELDS = (frozenset(DEFAULTS) | {"title"}) - {"status", "dependencies"}
+_FIELDS = (frozenset(DEFAULTS) | {"title"}) - {"status", "dependencies", "dependency_kinds"}
+#: How the other must end before a task may start; `soft` only asks to go first, if it can go at all.
+DEPENDENCY_KINDS = ("success", "failure", "always", "soft")
+#: What a task of each complexity is taken to need when nobody has said so, in minutes.
+USUAL_EFFORT = {"trivial": 15, "simple": 30, "moderate": 60, "complex": 240, "critical": 480}
 #: The most characters in a title.
 MAX_TITLE = 500
 
@@ -147,7 +162,7 @@ def evolve(task: Task | None, event: Event) -> Task | None:
     status, stamp = EVENTS[kind]
     changed: JsonObject = {name: value for name, value in data.items() if name in _FIELDS}
     if kind in ("task.linked", "task.unlinked"):
-        changed["dependencies"] = _relinked(task["dependencies"], data, linking=kind == "task.linked")
+        changed |= _relinked(task, data, linking=kind == "task.linked")
     if status is not None:
         waits: JsonObject = {"not_before": None} if status == "queued" else {}
         changed = {"reason": None, **waits, **changed, **_on_entering(status, task, at), "status": status}
@@ -236,11 +251,17 @@ def _on_entering(status: str, task: Task, at: str) -> JsonObject:
     return {}
 
 
-def _relinked(dependencies: Sequence[str], data: JsonObject, *, linking: bool) -> list[Json]:
-    on = data["on"]
-    if linking:
-        return [*dependencies, *([] if on in dependencies else [on])]
-    return [dependency for dependency in dependencies if dependency != on]
+def _relinked(task: Task, data: JsonObject, *, linking: bool) -> JsonObject:
+    """Return the dependencies with one more or less, and of which kind those are that are not of the usual one."""
+    on, kind = str(data["on"]), str(data.get("kind") or "success")
+    others = [need for need in task["dependencies"] if need != on]
+    kinds = {need: its for need, its in task["dependency_kinds"].items() if need != on}
+    if not linking:
+        return {"dependencies": others, "dependency_kinds": kinds}
+    return {
+        "dependencies": task["dependencies"] if on in task["dependencies"] else [*others, on],
+        "dependency_kinds": kinds if kind == "success" else {**kinds, on: kind},
+    }
 
 
 def create(task_id: str, fields: JsonObject, *, created_by: str, draft: bool) -> list[Fact]:
@@ -317,6 +338,7 @@ def check_event(event: Event) -> None:
         raise UsageError(f"`{fields['status']}` is not a status")
     if kind in ("task.linked", "task.unlinked"):
         _require(isinstance(data.get("on"), str), "on", data.get("on"))
+        _require(data.get("kind", "success") in DEPENDENCY_KINDS, "kind", data.get("kind"))
     for name, value in fields.items():
         _require(_is_of_its_kind(name, value), name, value)
 
@@ -355,13 +377,41 @@ def _is_lease(value: object) -> bool:
     return isinstance(value, dict) and all(_is_text(value.get(each)) for each in ("agent", "token", "expires_at"))
 
 
+#: What a place in the queue may say (domain/lanes.py).
+_PLACE_KINDS: dict[str, Callable[[object], bool]] = {
+    "pin": _is_number,
+    "nudge": _is_number,
+    "level": lambda value: isinstance(value, int) and 0 <= value < len(PRIORITIES),
+    "since": lambda value: _fits("queued_at", value),  # type: ignore[arg-type]  # what is not JSON does not fit
+}
+
+
+def _is_place(value: object) -> bool:
+    return isinstance(value, dict) and all(name in _PLACE_KINDS and _PLACE_KINDS[name](value[name]) for name in value)
+
+
 #: What fields hold whose default does not say it.
 _KINDS: dict[str, Callable[[object], bool]] = {
     **dict.fromkeys(
-        ("assigned_agent", "parent_id", "feature_id", "command", "prompt", "agent", "run", "reason"), _is_text
+        (
+            "assigned_agent",
+            "parent_id",
+            "feature_id",
+            "command",
+            "prompt",
+            "agent",
+            "lane",
+            "exclusive",
+            "run",
+            "reason",
+        ),
+        _is_text,
     ),
     **dict.fromkeys(("estimated_effort", "actual_effort", "timeout", "max_attempts"), _is_number),
-    **dict.fromkeys(("dependencies", "required_capabilities", "tags"), _are_texts),
+    **dict.fromkeys(("dependencies", "required_capabilities", "resources", "tags"), _are_texts),
+    "dependency_kinds": lambda value: isinstance(value, dict) and set(value.values()) <= set(DEPENDENCY_KINDS),
+    "place": _is_place,
+    "recurrence": lambda value: isinstance(value, dict) and _is_text(value.get("cron")),
     "lease": _is_lease,
     "result": lambda value: isinstance(value, dict),
 }
@@ -409,9 +459,16 @@ def update(task: Task, changes: JsonObject) -> list[Fact]:
     return [("task.updated", task["id"], differing)] if differing else []
 
 
-def link(task: Task, on: str) -> list[Fact]:
+def dependency_kind(task: Task, on: str) -> str:
+    """Return how a dependency must end before a task may start."""
+    return task["dependency_kinds"].get(on, "success")
+
+
+def link(task: Task, on: str, kind: str = "success") -> list[Fact]:
     """Make a task wait for another; the caller has looked for cycles (domain/graph.py)."""
-    return [] if on in task["dependencies"] else [("task.linked", task["id"], {"on": on})]
+    if on in task["dependencies"] and dependency_kind(task, on) == kind:
+        return []
+    return [("task.linked", task["id"], {"on": on, **({} if kind == "success" else {"kind": kind})})]
 
 
 def unlink(task: Task, on: str) -> list[Fact]:
@@ -543,6 +600,36 @@ def complete(task: Task, result: JsonObject, now: str) -> list[Fact]:
     if task["actual_effort"] is None and task["started_at"] is not None:
         data["actual_effort"] = max(1, round(seconds_between(task["started_at"], now) / 60))
     return [("task.completed", task["id"], data)]
+
+
+def effort_minutes(task: Task) -> float:
+    """Return how long a task is taken to need: its estimate, or what is usual for its complexity."""
+    return task["estimated_effort"] or USUAL_EFFORT[task["complexity"]]
+
+
+def block(task: Task, reason: str | None) -> list[Fact]:
+    """Keep a task from being worked on until a person lets it go."""
+    if task["status"] == "blocked":
+        return []
+    if "blocked" not in TRANSITIONS[task["status"]]:
+        raise _refusal(task, "held")
+    return [("task.blocked", task["id"], _because(reason))]
+
+
+def unblock(task: Task, reason: str | None) -> list[Fact]:
+    """Let a blocked task go on; it keeps its place in the queue."""
+    if task["status"] == "queued":
+        return []
+    if task["status"] != "blocked":
+        raise _refusal(task, "let go")
+    return [("task.unblocked", task["id"], _because(reason))]
+
+
+def move(task: Task, place: JsonObject | None) -> list[Fact]:
+    """Give a queued task another place, or with None its own one back."""
+    if task["status"] != "queued":
+        raise _refusal(task, "moved")
+    return [] if task["place"] == place else [("task.moved", task["id"], {"place": place})]
 
 
 def is_met(task: Task) -> bool:

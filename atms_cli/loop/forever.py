@@ -166,7 +166,7 @@ class Loop:
 
     def _can_start_soon(self) -> bool:
         """Return whether something is ready for an agent here, or will be after its wait for another attempt."""
-        read, now = self._ws.store.reading(), to_iso(self._ws.clock.now_ms())
+        read, now = self._ws.store.queue(self._ws.config["queue"]), to_iso(self._ws.clock.now_ms())
         if read.paused() is not None:
             return False
         force = attempts.workforce(self._ws, read, self._desk.jobs, self._plan.only)
@@ -280,7 +280,7 @@ class Loop:
         return EXIT_WORK_FAILED if summary["failed"] or summary["blocked"] or summary["unassigned"] else 0
 
     def _summary(self) -> JsonObject:
-        read, now = self._ws.store.reading(), to_iso(self._ws.clock.now_ms())
+        read, now = self._ws.store.queue(self._ws.config["queue"]), to_iso(self._ws.clock.now_ms())
         counts = read.counts()
         force = attempts.workforce(self._ws, read, self._desk.jobs, self._plan.only)
         stranded = attempts.cannot_run(self._ws, read, force, now) if self._plan.drain else []

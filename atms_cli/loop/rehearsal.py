@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def rehearse(ws: Workspace, jobs: int | None, only: Sequence[str]) -> list[JsonObject]:
     """Return each task with its agent and gates, in order; what waits for a dead end is left out."""
-    read = ws.store.reading()
+    read = ws.store.queue(ws.config["queue"])
     force = attempts.workforce(ws, read, jobs or ws.config["execution"]["jobs"], only)
     steps: list[JsonObject] = []
     for position, task in enumerate(_in_order(ws, read), start=1):
@@ -30,10 +30,7 @@ def rehearse(ws: Workspace, jobs: int | None, only: Sequence[str]) -> list[JsonO
 
 def _in_order(ws: Workspace, read: ReadModel) -> list[Task]:
     """Return ready tasks as the queue gives them, and behind them what they release."""
-    queue = ws.config["queue"]
-    ready = [
-        read.task(task_id) for task_id in read.ready(queue["strategy"], queue["ageing"], to_iso(ws.clock.now_ms()))
-    ]
+    ready = [read.task(task_id) for task_id in read.ready(ws.config["queue"], to_iso(ws.clock.now_ms()))]
     open_tasks = {task["id"]: task for task in [*ready, *_released_by(read, ready)]}
     needs = {
         task_id: [need for need in task["dependencies"] if need in open_tasks] for task_id, task in open_tasks.items()

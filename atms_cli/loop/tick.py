@@ -74,7 +74,7 @@ class Desk:
         attempts.expire_leases(tx)
         force = attempts.workforce(self.ws, tx.read, self.jobs, self.only)
         free = min(room, self.jobs - len(self.works))
-        chosen = attempts.upcoming(self.ws, tx.read, force, self.load(), free, tx.now)
+        chosen = attempts.upcoming(self.ws, tx.queue(self.ws.config["queue"]), force, self.load(), free, tx.now)
         return attempts.dispatch(self.ws, tx, chosen)
 
     def load(self) -> dict[str, int]:

@@ -46,8 +46,7 @@ def upcoming(
         return []
     busy = dict(load)
     chosen: list[tuple[Task, Agent]] = []
-    queue = ws.config["queue"]
-    for looked_at, task_id in enumerate(read.ready(queue["strategy"], queue["ageing"], now)):
+    for looked_at, task_id in enumerate(read.ready(ws.config["queue"], now)):
         if len(chosen) >= room or looked_at >= _MOST_CANDIDATES + room:
             break
         task = read.task(task_id)
@@ -213,9 +212,8 @@ def left_over(read: ReadModel) -> list[Task]:
 
 def cannot_run(ws: Workspace, read: ReadModel, force: Sequence[Agent], now: str) -> list[tuple[Task, str]]:
     """Return ready tasks that no agent here may take, with the reason."""
-    queue = ws.config["queue"]
     stranded: list[tuple[Task, str]] = []
-    for looked_at, task_id in enumerate(read.ready(queue["strategy"], queue["ageing"], now)):
+    for looked_at, task_id in enumerate(read.ready(ws.config["queue"], now)):
         if looked_at >= _MOST_CANDIDATES:
             break
         task = read.task(task_id)

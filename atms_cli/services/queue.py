@@ -18,8 +18,7 @@ _MOST_AHEAD = 1000
 
 
 def _order(ws: Workspace, read: ReadModel) -> Iterator[str]:
-    settings = ws.config["queue"]
-    return read.ready(settings["strategy"], settings["ageing"], _now(ws))
+    return read.ready(ws.config["queue"], _now(ws))
 
 
 def _now(ws: Workspace) -> str:
@@ -28,7 +27,7 @@ def _now(ws: Workspace) -> str:
 
 def upcoming(ws: Workspace, limit: int | None) -> list[Task]:
     """Return the ready tasks, best first."""
-    read = ws.store.reading()
+    read = ws.store.queue(ws.config["queue"])
     found: list[Task] = []
     for task_id in _order(ws, read):
         if limit is not None and len(found) >= limit:
@@ -40,7 +39,7 @@ def upcoming(ws: Workspace, limit: int | None) -> list[Task]:
 
 def next_task(ws: Workspace) -> Task:
     """Return the task that would be given next."""
-    read = ws.store.reading()
+    read = ws.store.queue(ws.config["queue"])
     if read.paused() is not None:
         raise NothingToDoError("the queue is paused", "go on with: atms queue resume")
     for task_id in _order(ws, read):
@@ -87,7 +86,7 @@ def resume(ws: Workspace) -> bool:
 
 def explain(ws: Workspace, task_id: str) -> JsonObject:
     """Say where a task is in the queue and what it waits for."""
-    read, now = ws.store.reading(), _now(ws)
+    read, now = ws.store.queue(ws.config["queue"]), _now(ws)
     task = read.task(task_id)
     waits = queue.waits_for(task, read.blockers(task["id"]), now, paused=read.paused() is not None)
     ageing = ws.config["queue"]["ageing"]

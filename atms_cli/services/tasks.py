@@ -259,8 +259,8 @@ def _best(ws: Workspace, tx: Transaction, name: str) -> Task:
         raise NothingToDoError(
             f"{name} is already at work on {load[name]} tasks, its limit", "finish or release one first"
         )
-    queue = ws.config["queue"]
-    for task_id in tx.read.ready(queue["strategy"], queue["ageing"], tx.now):
+    settings = ws.config["queue"]
+    for task_id in tx.queue(settings).ready(settings, tx.now):
         task = tx.read.task(task_id)
         if agent is None or refusal(agent, task) is None:
             return task

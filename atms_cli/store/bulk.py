@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 from heapq import merge
 
+from atms_cli.domain import queue
+from atms_cli.domain import task as tasks
 from atms_cli.store import sql
 from atms_cli.store.jsontext import encode
 from atms_cli.store.projector import Projector, task_row
@@ -33,12 +35,29 @@ def build(connection: Connection, journal: Segments, statements: list[str]) -> N
     for statement in statements:
         if statement.lstrip().startswith("CREATE INDEX"):
             connection.execute(statement)
-    connection.execute(sql.RECOUNT_ALL)
-    connection.execute(sql.REBUCKET_ALL)
+    _relate(connection)
     connection.execute(sql.COUNT_ALL)
     for statement in statements:
         if statement.lstrip().startswith("CREATE TRIGGER"):
             connection.execute(statement)
+
+
+def _relate(connection: Connection) -> None:
+    """Work out what tasks mean to each other: who waits, who inherits whose urgency, who came before whom."""
+    run = connection.execute
+    # A task that goes first, if it can, may itself be waiting for one that does: as often as such pairs stand in a row.
+    for _ in range(run(sql.SOFT_PAIRS).fetchone()[0] + 1):
+        run(sql.RECOUNT_ALL)
+        run(sql.REBUCKET_ALL)
+        if not run(sql.REJUDGE_ALL).rowcount:
+            break
+    run(sql.FORWARD_ALL)
+    own: dict[str, int] = dict(run(sql.LEVELS).fetchall())
+    needs: dict[str, list[str]] = {}
+    for task, need in run(sql.PAIRS).fetchall():
+        needs.setdefault(task, []).append(need)
+    inherited = queue.inherit(own, needs)
+    connection.executemany(sql.SET_LEVEL, [(level, task) for task, level in inherited.items() if level != own[task]])
 
 
 def _fold(connection: Connection, journal: Segments) -> None:
@@ -67,6 +86,10 @@ def _events(connection: Connection, journal: Segments, replica: str) -> Iterator
         connection.execute(sql.PUT_POSITION, (replica, segment, end, journal.seal_at(replica, segment, end)))
 
 
+def _pairs(task: Task) -> Iterator[tuple[str, str, str]]:
+    return ((task["id"], need, tasks.dependency_kind(task, need)) for need in task["dependencies"])
+
+
 class _BulkProjector(Projector):
     """Folds events that come in order into tables that hold nothing else."""
 
@@ -74,7 +97,7 @@ class _BulkProjector(Projector):
         super().__init__(connection, load)  # type: ignore[arg-type]
         self._many = connection.executemany
         self._rows: list[tuple[str, str, str, str, int, int]] = []
-        self._attempts: dict[str, tuple[str, JsonObject]] = {}
+        self._attempts: dict[str, tuple[tuple[str, str, str, str], JsonObject]] = {}
         self._finished: list[tuple[object, ...]] = []
         self._has_spilled = False
 
@@ -95,9 +118,9 @@ class _BulkProjector(Projector):
         del event
         return True
 
-    def _put_attempt(self, event: Event, attempt: JsonObject) -> None:
+    def _put_attempt(self, event: Event, attempt: JsonObject, lane: str) -> None:
         self._keep_attempt(event["key"])
-        self._attempts[event["key"]] = (event["id"], attempt)
+        self._attempts[event["key"]] = ((event["id"], lane, str(attempt["agent"]), event["at"]), attempt)
 
     def _latest_attempt(self, key: str) -> JsonObject:
         return self._attempts[key][1] if key in self._attempts else super()._latest_attempt(key)
@@ -112,8 +135,8 @@ class _BulkProjector(Projector):
     def _keep_attempt(self, key: str) -> None:
         """Set an attempt aside that another one has followed."""
         if key in self._attempts:
-            started, attempt = self._attempts.pop(key)
-            self._finished.append((attempt["run"], key, started, encode(attempt)))
+            about, attempt = self._attempts.pop(key)
+            self._finished.append((attempt["run"], key, *about, encode(attempt)))
 
     def _write_rows(self) -> None:
         # In the order of the table's key, so that it grows at its end.
@@ -126,11 +149,18 @@ class _BulkProjector(Projector):
         changed = self._changed.values()
         self._many(
             sql.REPLACE_TASK if self._has_spilled else sql.PUT_TASK,
-            [task_row(task, *self._tasks[task["id"]][1:], 0) for task in changed],
+            [task_row(task, *self._tasks[task["id"]][1:], 0, None) for task in changed],
         )
         for table, rows in (
-            (sql.PUT_DEPENDENCY, [(task["id"], needs) for task in changed for needs in task["dependencies"]]),
-            (sql.PUT_TAG, [(task["id"], tag) for task in changed for tag in task["tags"]]),
+            (sql.PUT_DEPENDENCY, [row for task in changed for row in _pairs(task)]),
+            (
+                sql.PUT_TAG,
+                [
+                    (task["id"], tag, task["status"] in tasks.CLOSED, self._tasks[task["id"]][1])
+                    for task in changed
+                    for tag in task["tags"]
+                ],
+            ),
         ):
             self._many(table, rows)
         if self._has_spilled:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from atms_cli.errors import DamagedError
+from atms_cli.store import sql
 from atms_cli.store.index import DatabaseError, Index
+from atms_cli.store.projector import Projector
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sqlite3 import Connection
+
     from atms_cli.domain.records import JsonObject
     from atms_cli.store.segments import Exclusive, Segments
 
@@ -49,6 +53,7 @@ def _compare(journal: Segments, index: Index, lock: Exclusive) -> list[JsonObjec
     with lock:
         index.catch_up()
         fresh.catch_up()
+        fresh.change(lambda connection: promote(connection, journal, index))
         try:
             expected, present = _rows(fresh), _rows(index)
         except DatabaseError as error:
@@ -61,19 +66,27 @@ def _compare(journal: Segments, index: Index, lock: Exclusive) -> list[JsonObjec
     return [{"check": "index", "detail": detail, "repair": "atms doctor --fix"}]
 
 
+def promote(connection: Connection, journal: Segments, like: Index) -> None:
+    """Make those ready in a fresh index whose time had come when it last mattered in the other one."""
+    row = like.connection.execute(sql.META, ("promoted",)).fetchone()
+    if row is not None:
+        Projector(connection, journal.event_at).promote(row[0])
+
+
 #: A task's time comes by itself: it leaves `delayed` for `ready` without an event, so the two count as one.
 _BUCKET = "CASE bucket WHEN 'delayed' THEN 'ready' ELSE bucket END"
 _TASK_COLUMNS = (
-    "doc, title, status, level, category, feature, agent, parent, born, last, queued, updated, not_before, deadline, lease_ends, closed, "
-    "met, blockers"
+    "doc, title, status, own, level, lane, pin, since, nudge, category, feature, agent, parent, born, last, updated, demand, not_before, "
+    "deadline, risk, lease_ends, closed, CASE bucket WHEN 'delayed' THEN 'going' ELSE outcome END, blockers"
 )
 _TABLES = (
     f"SELECT id, {_BUCKET}, {_TASK_COLUMNS} FROM tasks",  # noqa: S608  no word of it comes from outside
     f"SELECT {_BUCKET} AS b, sum(n) FROM counts GROUP BY b HAVING sum(n) > 0",  # noqa: S608  likewise
     "SELECT key, id, type, replica, segment, offset FROM events",
-    "SELECT task, needs FROM dependencies",
-    "SELECT tag, task FROM tags",
-    "SELECT run, task, started, doc FROM attempts",
+    "SELECT task, needs, kind FROM dependencies",
+    "SELECT task, needs, born FROM forward",
+    "SELECT task, tag, closed, born FROM tags",
+    "SELECT run, task, started, lane, agent, at, doc FROM attempts",
     "SELECT name, doc FROM agents",
     "SELECT id, doc FROM features",
 )

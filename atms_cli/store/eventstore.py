@@ -13,6 +13,7 @@ from atms_cli.store.readmodel import ReadModel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from atms_cli.domain.config import QueueSettings
     from atms_cli.domain.records import JsonObject
     from atms_cli.ports import Clock, Ids
     from atms_cli.store.segments import Exclusive, Segments
@@ -43,6 +44,18 @@ class EventStore:
             with self.lock:
                 self.index.catch_up()
         return ReadModel(self.index.connection, self.journal.event_at)
+
+    def queue(self, settings: QueueSettings) -> ReadModel:
+        """Return the read model, caught up, with all that the order of the queue needs."""
+        from atms_cli.domain.moment import to_iso
+        from atms_cli.store.preparing import is_prepared, prepare
+
+        read, now = self.reading(), to_iso(self._clock.now_ms())
+        if not is_prepared(self.index.connection, settings, now):
+            with self.lock:
+                self.index.catch_up()
+                self.index.change(lambda connection: prepare(connection, self.journal.event_at, settings, now))
+        return read
 
     def _is_current(self) -> bool:
         try:

@@ -15,6 +15,7 @@ from atms_cli.store.sqlite import driver
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from sqlite3 import Connection
 
     from atms_cli.store.projector import Projector
@@ -171,15 +172,23 @@ class Index:
         from atms_cli.store.bulk import build
         from atms_cli.store.projector import Projector
 
+        def read(connection: Connection) -> None:
+            if not known:
+                build(connection, self._journal, _statements(sql.SCHEMA))
+                return
+            projector = Projector(connection, self._journal.event_at)
+            for replica in replicas:
+                self._read_replica(projector, replica, known.get(replica, (1, 0, "")))
+            projector.flush()
+
+        self.change(read)
+
+    def change(self, work: Callable[[Connection], None]) -> None:
+        """Do something in one transaction; call it under the lock."""
+        self._prepare_for_writing()
         self.connection.execute("BEGIN IMMEDIATE")
         try:
-            if known:
-                projector = Projector(self.connection, self._journal.event_at)
-                for replica in replicas:
-                    self._read_replica(projector, replica, known.get(replica, (1, 0, "")))
-                projector.flush()
-            else:
-                build(self.connection, self._journal, _statements(sql.SCHEMA))
+            work(self.connection)
             self.connection.execute("COMMIT")
         except BaseException:
             self.roll_back()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from atms_cli.domain import lanes
 from atms_cli.domain import task as tasks
+from atms_cli.domain.matching import demand
+from atms_cli.domain.moment import plus
 from atms_cli.store import sql
 from atms_cli.store.document import pack, unpack
 from atms_cli.store.jsontext import decode, encode
+from atms_cli.store.sortkeys import SortKeys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,8 +20,8 @@ if TYPE_CHECKING:
 
     Load = Callable[[str, int, int], Event]
 
-#: Where TASK_ROW has the column `met`.
-_MET = sql.TASK_COLUMNS.index("met")
+#: Where TASK_ROW has what others depend on.
+_OUTCOME, _OWN, _CLOSED, _LEVEL = (sql.TASK_COLUMNS.index(name) for name in ("outcome", "own", "closed", "level"))
 
 #: Ends of an attempt by the event that brings it, for the list of attempts.
 _ATTEMPT_ENDS = {
@@ -30,6 +34,20 @@ _ATTEMPT_ENDS = {
 }
 
 
+#: Tasks that will end by themselves.
+_GOING = ("ready", "assigned", "in_progress", "validating")
+#: What events of queues and lanes switch on and off.
+_SWITCHES: dict[str, tuple[tuple[str, bool], ...]] = {
+    "queue.paused": (("paused", True),),
+    "queue.resumed": (("paused", False), ("draining", False)),
+    "queue.draining": (("draining", True),),
+    "queue.throttled": (("throttled", True),),
+    "queue.flowing": (("throttled", False),),
+    "queue.alerted": (("alerted", True),),
+    "queue.calmed": (("alerted", False),),
+}
+
+
 class Projector:
     """Applies events to the tables, in one SQLite transaction that its owner opens and commits."""
 
@@ -38,6 +56,14 @@ class Projector:
         self._load = load
         self._tasks: dict[str, tuple[Task | None, str, str]] = {}
         self._changed: dict[str, Task] = {}
+        self._keys: SortKeys | None = None
+
+    @property
+    def keys(self) -> SortKeys:
+        """Return what strategies sort by beyond what every task has."""
+        if self._keys is None:
+            self._keys = SortKeys(self._run)
+        return self._keys
 
     def apply(self, event: Event, replica: str, segment: int, offset: int) -> None:
         """Fold one event; call `flush` after the last."""
@@ -102,7 +128,9 @@ class Projector:
                 "run": run, "task": event["key"], "number": data["attempts"], "agent": data["assigned_agent"],
                 "status": "running", "exit_code": None, "reason": None, "started_at": event["at"], "ended_at": None,
             }  # fmt: skip
-            self._put_attempt(event, attempt)
+            self._put_attempt(event, attempt, lanes.DEFAULT if before is None else lanes.name_of(before))
+            if before is not None:
+                self.keys.count_start(before, event["at"])
         elif event["type"] in _ATTEMPT_ENDS and before is not None and before["attempts"]:
             self._end_attempt(event)
 
@@ -117,8 +145,11 @@ class Projector:
         }  # fmt: skip
         self._replace_attempt(attempt)
 
-    def _put_attempt(self, event: Event, attempt: JsonObject) -> None:
-        self._run(sql.PUT_ATTEMPT, (attempt["run"], event["key"], event["id"], encode(attempt)))
+    def _put_attempt(self, event: Event, attempt: JsonObject, lane: str) -> None:
+        self._run(
+            sql.PUT_ATTEMPT,
+            (attempt["run"], event["key"], event["id"], lane, attempt["agent"], event["at"], encode(attempt)),
+        )
 
     def _latest_attempt(self, key: str) -> JsonObject:
         row = self._run(sql.LATEST_ATTEMPT, (key,)).fetchone()
@@ -150,33 +181,92 @@ class Projector:
             self._run(sql.PUT_FEATURE, (event["key"], encode(state)))
 
     def _apply_to_queue(self, event: Event) -> None:
-        if event["type"] in ("queue.paused", "queue.resumed") and self._is_newest(event):
-            self._run(sql.PUT_META, ("paused", encode(event["data"]) if event["type"] == "queue.paused" else None))
+        """Keep what is switched on at a queue or lane."""
+        if event["type"] not in _SWITCHES:
+            return
+        history = [event] if self._is_newest(event) else self._history(event["key"])
+        for each in history:
+            for switch, is_on in _SWITCHES.get(each["type"], ()):
+                self._run(sql.PUT_META, (f"{switch} {event['key']}", encode(each["data"]) if is_on else None))
 
     def flush(self) -> None:
-        """Write every touched task, then let go those whose last open dependency is met."""
-        moved: list[str] = []
+        """Write every touched task, then see to those that wait for it and those that it waits for."""
+        turned: list[str] = []
+        urgent: dict[str, None] = {}
         for key, task in self._changed.items():
             before = self._run(sql.TASK_ROW, (key,)).fetchone()
-            self._put(task, before)
-            if (before is not None and bool(before[_MET])) != tasks.is_met(task):
-                moved.append(key)
-        for key in moved:
-            self._run(sql.RECOUNT, (key,))
-            self._run(sql.REBUCKET, (key,))
+            needs = self._put(task, before)
+            has_dependents = self._run(sql.HAS_DEPENDENTS, (key,)).fetchone() is not None
+            row = self._row
+            if has_dependents:
+                urgent[key] = None
+                if before is None or before[_OUTCOME] != row[_OUTCOME]:
+                    turned.append(key)
+            if needs and (
+                before is None or any(before[place] != row[place] for place in (_OWN, _CLOSED)) or self._relinked
+            ):
+                urgent |= dict.fromkeys(needs)
+            self.keys.mark_stale(key, needs)
+        self._settle(turned)
+        self._inherit(list(urgent))
         self._changed.clear()
         self._tasks.clear()
 
-    def _put(self, task: Task, before: tuple[object, ...] | None) -> None:
+    def _settle(self, turned: list[str]) -> None:
+        """Let dependents know that tasks mean something else to them now, and theirs where that matters in turn."""
+        while turned:
+            key = turned.pop()
+            self._run(sql.RECOUNT, (key,))
+            self._run(sql.REBUCKET, (key,))
+            turned += [row[0] for row in self._run(sql.TURNED, (key,)).fetchall()]
+            self._run(sql.REJUDGE, (key,))
+
+    def _inherit(self, keys: list[str]) -> None:
+        """Give tasks the urgency of those that wait for them, and so on up."""
+        while keys:
+            key = keys.pop()
+            row = self._run(sql.INHERITED, (key,)).fetchone()
+            if row is None or row[2]:
+                continue
+            own, level, _, most_urgent = row
+            inherited = own if most_urgent is None else min(own, most_urgent)
+            if inherited != level:
+                self._run(sql.SET_LEVEL, (inherited, key))
+                keys += [need[0] for need in self._run(sql.NEEDS, (key,))]
+
+    def promote(self, now: str) -> None:
+        """Make those ready whose time has come."""
+        due = self._run(sql.DUE, (now,)).fetchall()
+        for (key,) in due:
+            self._run(sql.PROMOTE, (key,))
+            self._settle([key])
+        if due:
+            self._run(sql.PUT_META, ("promoted", now))
+
+    def _put(self, task: Task, before: tuple[object, ...] | None) -> set[str]:
+        """Write a task; return the ids that it waits for, or did until now."""
         key = task["id"]
-        if before is not None or task["dependencies"] or task["tags"]:
-            self._put_lists(task, known=before is not None)
+        born, last = self._tasks[key][1:]
+        needs = self._put_lists(task, known=before is not None)
         blockers = self._run(sql.COUNT_BLOCKERS, (key,)).fetchone()[0] if task["dependencies"] else 0
-        row = task_row(task, *self._tasks[key][1:], blockers)
+        row = task_row(task, born, last, blockers, self.keys.group(task))
         if before is None:
             self._run(sql.PUT_TASK, row)
         else:
+            # What was inherited holds until `_inherit` has looked.
+            inherited = min(before[_LEVEL], row[_OWN]) if before[_OWN] == row[_OWN] else row[_OWN]  # type: ignore[type-var]
+            row = (*row[:_LEVEL], inherited, *row[_LEVEL + 1 :])
             self._change(key, before, row)
+        self._row = row
+        if self._relinked or before is None:
+            self._note_forward(key, task)
+        return needs
+
+    def _note_forward(self, key: str, task: Task) -> None:
+        for need in task["dependencies"]:
+            self._run(sql.PUT_FORWARD, (key, need))
+        for (dependent,) in self._run(sql.DEPENDENTS, (key,)).fetchall():
+            self._run(sql.PUT_FORWARD, (dependent, key))
 
     def _change(self, key: str, before: tuple[object, ...], after: tuple[object, ...]) -> None:
         """Set only the columns that differ: each one that is named has its indexes written anew."""
@@ -186,35 +276,66 @@ class Projector:
             # The names are ours, from the list above the schema's statements.
             self._run(f"UPDATE tasks SET {names} WHERE id = ?", (*(after[place] for place in differing), key))  # noqa: S608
 
-    def _put_lists(self, task: Task, *, known: bool) -> None:
+    def _put_lists(self, task: Task, *, known: bool) -> set[str]:
         key = task["id"]
-        for present, wanted, drop, put in (
-            (sql.NEEDS, task["dependencies"], sql.DROP_DEPENDENCY, sql.PUT_DEPENDENCY),
-            (sql.TAGS, task["tags"], sql.DROP_TAG, sql.PUT_TAG),
-        ):
-            there = {row[0] for row in self._run(present, (key,))} if known else set()
-            for name in there.difference(wanted):
-                self._run(drop, (key, name))
-            for name in wanted:
-                if name not in there:
-                    self._run(put, (key, name))
+        wanted = {need: tasks.dependency_kind(task, need) for need in task["dependencies"]}
+        there: dict[str, str] = dict(self._run(sql.NEEDS_WITH_KINDS, (key,)).fetchall()) if known else {}
+        self._relinked = there != wanted
+        for need in there.keys() - wanted.keys():
+            self._run(sql.DROP_DEPENDENCY, (key, need))
+            self._run(sql.DROP_FORWARD, (key, need))
+        for need, kind in wanted.items():
+            if there.get(need) != kind:
+                self._run(sql.PUT_DEPENDENCY, (key, need, kind))
+        self._put_tags(task, known=known)
+        return {*there, *wanted}
+
+    def _put_tags(self, task: Task, *, known: bool) -> None:
+        key, is_closed, born = task["id"], task["status"] in tasks.CLOSED, self._tasks[task["id"]][1]
+        there = {row[0]: row[1:] for row in self._run(sql.TAGS, (key,)).fetchall()} if known else {}
+        for tag in there.keys() - {*task["tags"]}:
+            self._run(sql.DROP_TAG, (key, tag))
+        for tag in task["tags"]:
+            if there.get(tag) != (is_closed, born):
+                self._run(sql.PUT_TAG, (key, tag, is_closed, born))
 
 
-def task_row(task: Task, born: str, last: str, blockers: int) -> tuple[object, ...]:
+def task_row(task: Task, born: str, last: str, blockers: int, group: str | None) -> tuple[object, ...]:
     """Return the values of `sql.PUT_TASK`."""
-    lease = task["lease"]
+    lease, own_bucket = task["lease"], bucket(task, blockers)
+    pin, level, since, nudge = lanes.place_of(task)
     return (
-        task["id"], pack(task), task["title"], task["status"], bucket(task, blockers), tasks.level(task["priority"]), task["category"],
-        task["feature_id"], task["assigned_agent"], task["parent_id"], born, last, task["queued_at"], task["updated_at"],
-        task["not_before"], task["deadline"], None if lease is None else lease["expires_at"], task["status"] in tasks.CLOSED,
-        tasks.is_met(task), blockers,
+        task["id"], pack(task), task["title"], task["status"], own_bucket, level, level, lanes.name_of(task), pin, since, nudge, group,
+        task["category"], task["feature_id"], task["assigned_agent"], task["parent_id"], born, last, task["updated_at"], demand(task),
+        task["not_before"],         task["deadline"], _risk(task), None if lease is None else lease["expires_at"], task["status"] in tasks.CLOSED,
+        outcome(task, own_bucket), blockers,
     )  # fmt: skip
+
+
+def _risk(task: Task) -> str | None:
+    """Return since when a task's deadline is at risk."""
+    if task["deadline"] is None:
+        return None
+    return plus(task["deadline"], -lanes.effort_at_risk_s(tasks.effort_minutes(task)))
 
 
 def bucket(task: Task, blockers: int) -> str:
     """Return where a task is counted and found: its status, with `queued` split by what it waits for."""
+    if task["status"] == "created" and task["recurrence"]:
+        return "recurring"
     if task["status"] != "queued":
         return task["status"]
+    if task["rollup"]:
+        return "family"
     if blockers:
         return "waiting"
     return "delayed" if task["not_before"] else "ready"
+
+
+def outcome(task: Task, own_bucket: str) -> str:
+    """Return what a task means to those that wait for it."""
+    if tasks.is_met(task):
+        return "met"
+    if task["status"] in (*tasks.DEAD_ENDS, "archived"):
+        return "dead"
+    return "going" if own_bucket in _GOING else "idle"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from atms_cli.domain.lanes import WHOLE, settings_of
+from atms_cli.domain.task import ACTIVE, PRIORITIES
 from atms_cli.errors import NotFoundError, UsageError
 from atms_cli.store import sql
 from atms_cli.store.document import unpack
@@ -9,9 +11,10 @@ from atms_cli.store.jsontext import decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterator
     from sqlite3 import Connection
 
+    from atms_cli.domain.config import LaneSettings, QueueSettings
     from atms_cli.domain.records import Agent, Attempt, Dependency, Event, FeatureState, JsonObject, Task
     from atms_cli.ports import TaskFilter
     from atms_cli.store.projector import Load
@@ -61,7 +64,10 @@ class ReadModel:
 
     def blockers(self, task_id: str) -> list[Dependency]:
         """Return the open dependencies of a task."""
-        return [{"id": row[0], "title": row[1], "status": row[2]} for row in self._run(sql.BLOCKERS, (task_id,))]
+        return [
+            {"id": row[0], "title": row[1], "status": row[2], "kind": row[3]}
+            for row in self._run(sql.BLOCKERS, (task_id,))
+        ]
 
     def needs(self, task_id: str) -> list[str]:
         """Return the ids that a task depends on."""
@@ -70,7 +76,7 @@ class ReadModel:
     def waiting_on(self, task_id: str) -> list[JsonObject]:
         """Return the open tasks that depend on one, with how many dependencies each still waits for."""
         rows = self._run(sql.WAITING_ON, (task_id,))
-        return [{"id": row[0], "title": row[1], "status": row[2], "blockers": row[3]} for row in rows]
+        return [{"id": row[0], "title": row[1], "status": row[2], "blockers": row[3], "kind": row[4]} for row in rows]
 
     def of_status(self, status: str) -> list[Task]:
         """Return all tasks of a status, oldest first."""
@@ -82,29 +88,104 @@ class ReadModel:
 
     # The queue
 
-    def ready(self, strategy: str, ageing_s: float, now: str) -> Iterator[str]:
-        """Yield the ids of tasks that may start now, best first."""
-        from atms_cli.domain.queue import merge
-        from atms_cli.domain.task import PRIORITIES
+    def ready(self, queue: QueueSettings, now: str) -> Iterator[str]:
+        """Yield the ids of tasks that may start now: the best of each lane, then the second best of each, and so on.
 
-        due = self._run(sql.DUE, (now,)).fetchall()
-        newest_first = strategy == "lifo"
-        text = sql.READY_OF_LEVEL_DOWN if newest_first else sql.READY_OF_LEVEL
-        runs = []
-        for index in range(len(PRIORITIES)):
-            late = [(row[0], row[2]) for row in due if row[1] == index]
-            rows = self._run(text, (index,))
-            runs.append(_with_due(rows, late[::-1] if newest_first else late, newest_first=newest_first))
-        return merge(runs, strategy, ageing_s)
+        The store must have been asked for its queue, not just its read model (ports.Store).
+        """
+        from atms_cli.store.ordering import in_turns
+
+        return in_turns([self.ready_in(lane, settings_of(queue, lane), now) for lane in self.ready_lanes()])
+
+    def ready_in(self, lane: str, settings: LaneSettings, now: str, without: Collection[str] = ()) -> Iterator[str]:
+        """Yield the ids of a lane's tasks that may start now, best first, but for those of some demands."""
+        from atms_cli.store.ordering import ready
+
+        return ready(self._run, lane, settings, now, without)
+
+    def ready_lanes(self) -> list[str]:
+        """Return the lanes in which a task is ready."""
+        from atms_cli.store.ordering import lanes_with_ready
+
+        return lanes_with_ready(self._run)
+
+    def starts(self, limit: int, *, lane: str | None = None, agent: str | None = None) -> list[str]:
+        """Return when the last attempts began, newest first: all, or those of a lane or of an agent."""
+        if lane is not None:
+            rows = self._run(sql.STARTS_OF_LANE, (lane, limit))
+        elif agent is not None:
+            rows = self._run(sql.STARTS_OF_AGENT, (agent, limit))
+        else:
+            rows = self._run(sql.STARTS, (limit,))
+        return [row[0] for row in rows]
+
+    def last_attempts(self, limit: int) -> list[tuple[Attempt, str, str]]:
+        """Return the newest attempts with the category and the complexity of their tasks."""
+        return [(decode(row[0]), row[1], row[2] or "moderate") for row in self._run(sql.LAST_ATTEMPTS, (limit,))]
+
+    def active(self) -> list[Task]:
+        """Return the tasks that somebody is at work on."""
+        return [task for status in ACTIVE for task in self.of_status(status)]
+
+    def oldest_ready(self) -> str | None:
+        """Return since when the ready task waits that has waited longest."""
+        rows = (
+            self._run(sql.OLDEST_READY, (lane, level)).fetchone()[0]
+            for lane in self.ready_lanes()
+            for level in range(len(PRIORITIES))
+        )
+        return min((row for row in rows if row is not None), default=None)
+
+    def ends_of_lane(self, lane: str) -> tuple[float, float]:
+        """Return the pins of the first and the last of a lane's ready tasks."""
+        row = self._run(sql.ENDS_OF_LANE, (lane,)).fetchone()
+        return row[0] or 0.0, row[1] or 0.0
+
+    def place(self, task_id: str) -> tuple[str, float, int, str, float, str]:
+        """Return a task's lane, pin, level, time from which it counts as waiting, nudge, and bucket."""
+        found: tuple[str, float, int, str, float, str] = self._run(sql.PLACE, (task_id,)).fetchone()
+        return found
+
+    def nudge_before(self, task_id: str) -> float | None:
+        """Return the nudge of the task right before one that has waited as long, or None if there is none."""
+        lane, pin, level, since, nudge, _ = self.place(task_id)
+        found: float | None = self._run(sql.BEFORE, (lane, pin, level, since, nudge)).fetchone()[0]
+        return found
+
+    def recurring(self, now: str) -> list[str]:
+        """Return the templates whose next time has come."""
+        return [row[0] for row in self._run(sql.RECURRING, (now,))]
+
+    def children(self, task_id: str) -> list[JsonObject]:
+        """Return the tasks that are parts of one."""
+        return [{"id": row[0], "title": row[1], "status": row[2]} for row in self._run(sql.CHILDREN, (task_id,))]
+
+    def born(self, task_id: str) -> str:
+        """Return the id of the event that a task came from; ids tell who came first."""
+        row = self._run(sql.BORN, (task_id,)).fetchone()
+        return "" if row is None else str(row[0])
+
+    def youngest_forward(self) -> str:
+        """Return when the youngest task was born that an older one waits for; empty if there is none."""
+        return str(self._run(sql.YOUNGEST_FORWARD).fetchone()[0] or "")
+
+    def dependents(self, task_id: str) -> list[str]:
+        """Return the ids of the tasks that wait for one."""
+        return [row[0] for row in self._run(sql.DEPENDENTS, (task_id,))]
+
+    def switches(self, switch: str) -> dict[str, JsonObject]:
+        """Return the queues and lanes where something is on (paused, draining, throttled, alerted), with what was said."""
+        rows = self._run(sql.SWITCHES, (f"{switch} ", f"{switch} {chr(127)}"))
+        return {row[0].partition(" ")[2]: decode(row[1]) for row in rows}
 
     def expired(self, now: str) -> list[str]:
         """Return the ids of tasks whose lease has ended."""
         return [row[0] for row in self._run(sql.EXPIRED, (now,))]
 
     def next_due(self) -> str | None:
-        """Return when the next delayed task becomes ready."""
-        found: str | None = self._run(sql.NEXT_DUE).fetchone()[0]
-        return found
+        """Return when the next delayed task becomes ready, or the next recurring one is to be made."""
+        moments = (self._run(text).fetchone()[0] for text in (sql.NEXT_DUE, sql.NEXT_RECURRENCE))
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def next_expiry(self) -> str | None:
         """Return when the next lease ends."""
@@ -120,12 +201,9 @@ class ReadModel:
         return int(self._run(sql.STUCK).fetchone()[0])
 
     def paused(self) -> JsonObject | None:
-        """Return why the queue is paused, or None if it is not."""
-        row = self._run(sql.META, ("paused",)).fetchone()
-        if row is None or row[0] is None:
-            return None
-        reason: JsonObject = decode(row[0])
-        return reason
+        """Return why the whole queue is paused, or None if it is not."""
+        row = self._run(sql.META, (f"paused {WHOLE}",)).fetchone()
+        return None if row is None or row[0] is None else decode(row[0])
 
     # Agents, features, history
 
@@ -175,14 +253,3 @@ class ReadModel:
     def last_events(self, limit: int) -> list[Event]:
         """Return the newest events, oldest first."""
         return [self._load(*row) for row in self._run(sql.LAST_EVENTS, (limit,)).fetchall()][::-1]
-
-
-def _with_due(
-    rows: Iterable[tuple[str, str]], due: list[tuple[str, str]], *, newest_first: bool = False
-) -> Iterator[tuple[str, str]]:
-    """Merge delayed tasks whose time has come into the ready ones; both are sorted by when they were queued."""
-    for task, queued in rows:
-        while due and (due[0][1] >= queued if newest_first else due[0][1] <= queued):
-            yield due.pop(0)
-        yield task, queued
-    yield from due

@@ -6,7 +6,7 @@ They are Python constants and not .sql files because a compiled module loads fas
 from __future__ import annotations
 
 #: Changing the schema means raising this: an index of another version is dropped and rebuilt from the journal.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -22,33 +22,58 @@ CREATE TABLE events (
 CREATE INDEX events_by_id ON events (id);
 
 -- `doc` is the whole task as JSON; the columns beside it are what is searched and sorted by.
--- `bucket` is the status, with `queued` split into ready, delayed (not_before) and waiting (on dependencies).
+-- `bucket` is the status, with `queued` split into ready, delayed (not_before) and waiting (on dependencies); a template of a
+-- recurring task is in `recurring`.
+-- `level` is the most urgent of the task's own and those of the tasks that wait for it.
+-- `outcome` is what the task means to those that wait for it: met, dead, going (it will end by itself), idle.
+-- `grp` and `tail` are kept for strategies that sort by them (ordering.py), else null.
 CREATE TABLE tasks (
-  id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL, title TEXT NOT NULL, status TEXT NOT NULL, bucket TEXT NOT NULL, level INTEGER NOT NULL,
-  category TEXT NOT NULL, feature TEXT, agent TEXT, parent TEXT, born TEXT NOT NULL, last TEXT NOT NULL, queued TEXT, updated TEXT NOT NULL,
-  not_before TEXT, deadline TEXT, lease_ends TEXT, closed INTEGER NOT NULL, met INTEGER NOT NULL, blockers INTEGER NOT NULL
+  id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL, title TEXT NOT NULL, status TEXT NOT NULL, bucket TEXT NOT NULL,
+  own INTEGER NOT NULL, level INTEGER NOT NULL, lane TEXT NOT NULL, pin REAL NOT NULL, since TEXT, nudge REAL NOT NULL, grp TEXT, tail REAL,
+  category TEXT NOT NULL, feature TEXT, agent TEXT, parent TEXT, born TEXT NOT NULL, last TEXT NOT NULL, updated TEXT NOT NULL, demand TEXT NOT NULL,
+  not_before TEXT, deadline TEXT, risk TEXT, lease_ends TEXT, closed INTEGER NOT NULL, outcome TEXT NOT NULL, blockers INTEGER NOT NULL
 );
-CREATE INDEX tasks_ready ON tasks (level, queued, born) WHERE bucket = 'ready';
+CREATE INDEX tasks_ready ON tasks (lane, pin, level, since, nudge, born, demand) WHERE bucket = 'ready';
+CREATE INDEX tasks_ready_by_group ON tasks (lane, grp, level, since, nudge, born, demand) WHERE bucket = 'ready' AND grp IS NOT NULL;
+CREATE INDEX tasks_ready_by_tail ON tasks (lane, tail DESC, level, since, nudge, born, demand) WHERE bucket = 'ready' AND tail IS NOT NULL;
+CREATE INDEX tasks_ready_by_deadline ON tasks (lane, deadline, born) WHERE bucket = 'ready' AND deadline IS NOT NULL;
 CREATE INDEX tasks_delayed ON tasks (not_before) WHERE bucket = 'delayed';
+CREATE INDEX tasks_recurring ON tasks (not_before) WHERE bucket = 'recurring';
+CREATE INDEX tasks_in_families ON tasks (parent) WHERE parent IS NOT NULL;
 CREATE INDEX tasks_leased ON tasks (lease_ends) WHERE lease_ends IS NOT NULL;
 CREATE INDEX tasks_due ON tasks (deadline) WHERE deadline IS NOT NULL;
 CREATE INDEX tasks_listed ON tasks (closed, born);
 CREATE INDEX tasks_by_status ON tasks (status, closed, born);
 CREATE INDEX tasks_by_bucket ON tasks (bucket, closed, born);
-CREATE INDEX tasks_by_level ON tasks (level, closed, born);
+CREATE INDEX tasks_by_level ON tasks (own, closed, born);
 CREATE INDEX tasks_by_category ON tasks (category, closed, born);
 CREATE INDEX tasks_by_feature ON tasks (feature, closed, born) WHERE feature IS NOT NULL;
 CREATE INDEX tasks_by_agent ON tasks (agent, closed, born) WHERE agent IS NOT NULL;
 CREATE INDEX tasks_by_update ON tasks (updated);
 
-CREATE TABLE dependencies (task TEXT NOT NULL, needs TEXT NOT NULL, PRIMARY KEY (task, needs)) WITHOUT ROWID;
-CREATE INDEX dependencies_by_need ON dependencies (needs, task);
-CREATE TABLE tags (tag TEXT NOT NULL, task TEXT NOT NULL, PRIMARY KEY (tag, task)) WITHOUT ROWID;
-CREATE INDEX tags_by_task ON tags (task);
+CREATE TABLE dependencies (task TEXT NOT NULL, needs TEXT NOT NULL, kind TEXT NOT NULL, PRIMARY KEY (task, needs)) WITHOUT ROWID;
+CREATE INDEX dependencies_by_need ON dependencies (needs, task, kind);
+CREATE INDEX dependencies_soft ON dependencies (needs) WHERE kind = 'soft';
+-- Pairs of which the one that is waited for is the younger: few, and only through them can a circle close.
+CREATE TABLE forward (task TEXT NOT NULL, needs TEXT NOT NULL, born TEXT NOT NULL, PRIMARY KEY (task, needs)) WITHOUT ROWID;
+CREATE INDEX forward_by_birth ON forward (born);
+-- How much each group of a lane was given, decayed (domain/shares.py), and when last.
+CREATE TABLE usage (lane TEXT NOT NULL, grp TEXT NOT NULL, value REAL NOT NULL, at TEXT NOT NULL, PRIMARY KEY (lane, grp)) WITHOUT ROWID;
+-- Tasks whose `tail` has to be looked at again.
+CREATE TABLE stale (task TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE tags (
+  task TEXT NOT NULL, tag TEXT NOT NULL, closed INTEGER NOT NULL, born TEXT NOT NULL, PRIMARY KEY (task, tag)
+) WITHOUT ROWID;
+CREATE INDEX tags_by_tag ON tags (tag, closed, born);
 
 -- `started` is the id of the event; numbers begin anew when a person asks for another try.
-CREATE TABLE attempts (run TEXT PRIMARY KEY, task TEXT NOT NULL, started TEXT NOT NULL, doc TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE attempts (
+  run TEXT PRIMARY KEY, task TEXT NOT NULL, started TEXT NOT NULL, lane TEXT NOT NULL, agent TEXT NOT NULL, at TEXT NOT NULL, doc TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE INDEX attempts_by_task ON attempts (task, started);
+CREATE INDEX attempts_by_time ON attempts (at);
+CREATE INDEX attempts_by_lane ON attempts (lane, at);
+CREATE INDEX attempts_by_agent ON attempts (agent, at);
 CREATE TABLE agents (name TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
 -- When an agent was last heard of, which is in no journal.
 CREATE TABLE heartbeats (name TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID;
@@ -67,21 +92,21 @@ END;
 
 #: Of the table `tasks`, in the order of `projector.task_row`.
 TASK_COLUMNS = (
-    "id", "doc", "title", "status", "bucket", "level", "category", "feature", "agent", "parent", "born", "last", "queued", "updated",
-    "not_before", "deadline", "lease_ends", "closed", "met", "blockers",
+    "id", "doc", "title", "status", "bucket", "own", "level", "lane", "pin", "since", "nudge", "grp", "category", "feature", "agent", "parent",
+    "born", "last", "updated", "demand", "not_before", "deadline", "risk", "lease_ends", "closed", "outcome", "blockers",
 )  # fmt: skip
 PUT_TASK = f"INSERT INTO tasks ({', '.join(TASK_COLUMNS)}) VALUES ({', '.join('?' * len(TASK_COLUMNS))})"
 REPLACE_TASK = PUT_TASK.replace("INSERT", "INSERT OR REPLACE", 1)
 TASK_ROW = f"SELECT {', '.join(TASK_COLUMNS)} FROM tasks WHERE id = ?"
 PUT_EVENT = "INSERT OR IGNORE INTO events (key, id, type, replica, segment, offset) VALUES (?, ?, ?, ?, ?, ?)"
 PUT_POSITION = "INSERT OR REPLACE INTO positions (replica, segment, offset, seal) VALUES (?, ?, ?, ?)"
-PUT_ATTEMPT = "INSERT OR REPLACE INTO attempts (run, task, started, doc) VALUES (?, ?, ?, ?)"
+PUT_ATTEMPT = "INSERT OR REPLACE INTO attempts (run, task, started, lane, agent, at, doc) VALUES (?, ?, ?, ?, ?, ?, ?)"
 END_ATTEMPT = "UPDATE attempts SET doc = ? WHERE run = ?"
 PUT_AGENT = "INSERT INTO agents (name, doc) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET doc = ?2"
 PUT_FEATURE = "INSERT OR REPLACE INTO features (id, doc) VALUES (?, ?)"
 PUT_META = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"
-PUT_DEPENDENCY = "INSERT OR IGNORE INTO dependencies (task, needs) VALUES (?, ?)"
-PUT_TAG = "INSERT OR IGNORE INTO tags (task, tag) VALUES (?, ?)"
+PUT_DEPENDENCY = "INSERT OR REPLACE INTO dependencies (task, needs, kind) VALUES (?, ?, ?)"
+PUT_TAG = "INSERT OR REPLACE INTO tags (task, tag, closed, born) VALUES (?, ?, ?, ?)"
 DROP_DEPENDENCY = "DELETE FROM dependencies WHERE task = ? AND needs = ?"
 DROP_TAG = "DELETE FROM tags WHERE task = ? AND tag = ?"
 DROP_ATTEMPTS = "DELETE FROM attempts WHERE task = ?"
@@ -96,6 +121,7 @@ EVENTS_AFTER = "SELECT replica, segment, offset FROM events WHERE id > ? ORDER B
 LAST_EVENTS = "SELECT replica, segment, offset FROM events ORDER BY id DESC LIMIT ?"
 LAST_EVENT_ID = "SELECT id FROM events ORDER BY id DESC LIMIT 1"
 POSITIONS = "SELECT replica, segment, offset, seal FROM positions"
+SWITCHES = "SELECT name, value FROM meta WHERE name >= ? AND name < ? AND value IS NOT NULL"
 META = "SELECT value FROM meta WHERE name = ?"
 COUNTS = "SELECT bucket, n FROM counts WHERE n > 0"
 AGENT = "SELECT doc FROM agents WHERE name = ?"
@@ -107,41 +133,123 @@ FEATURE_STATUSES = "SELECT status FROM tasks WHERE feature = ?"
 ATTEMPTS_OF = "SELECT doc FROM attempts WHERE task = ? ORDER BY started"
 LATEST_ATTEMPT = "SELECT doc FROM attempts WHERE task = ? ORDER BY started DESC LIMIT 1"
 
+#: Whether a pair `d` with the other task `t` keeps the first one waiting.
+_HOLDS = (
+    "CASE d.kind WHEN 'success' THEN t.outcome IS NOT 'met' WHEN 'failure' THEN t.outcome IS NOT 'dead' "
+    "WHEN 'always' THEN ifnull(t.outcome, 'idle') NOT IN ('met', 'dead') ELSE t.outcome IS 'going' END"
+)
 #: Open dependencies of a task.
 BLOCKERS = (
-    "SELECT d.needs, ifnull(t.title, 'not here yet'), ifnull(t.status, 'created') FROM dependencies d LEFT JOIN tasks t ON t.id = d.needs "
-    "WHERE d.task = ? AND t.met IS NOT 1 ORDER BY t.born"
+    "SELECT d.needs, ifnull(t.title, 'not here yet'), ifnull(t.status, 'created'), d.kind FROM dependencies d "
+    f"LEFT JOIN tasks t ON t.id = d.needs WHERE d.task = ? AND {_HOLDS} ORDER BY t.born"
 )
 COUNT_BLOCKERS = (
-    "SELECT count(*) FROM dependencies d LEFT JOIN tasks t ON t.id = d.needs WHERE d.task = ? AND t.met IS NOT 1"
+    f"SELECT count(*) FROM dependencies d LEFT JOIN tasks t ON t.id = d.needs WHERE d.task = ? AND {_HOLDS}"
 )
 NEEDS = "SELECT needs FROM dependencies WHERE task = ?"
-TAGS = "SELECT tag FROM tags WHERE task = ?"
+NEEDS_WITH_KINDS = "SELECT needs, kind FROM dependencies WHERE task = ?"
+TAGS = "SELECT tag, closed, born FROM tags WHERE task = ?"
+DEPENDENTS = "SELECT task FROM dependencies WHERE needs = ?"
+HAS_DEPENDENTS = "SELECT 1 FROM dependencies WHERE needs = ? LIMIT 1"
 WAITING_ON = (
-    "SELECT t.id, t.title, t.status, t.blockers FROM dependencies d CROSS JOIN tasks t ON t.id = d.task "
+    "SELECT t.id, t.title, t.status, t.blockers, d.kind FROM dependencies d CROSS JOIN tasks t ON t.id = d.task "
     "WHERE d.needs = ? AND t.closed = 0 ORDER BY t.born"
 )
-RECOUNT = """
-UPDATE tasks SET blockers = (SELECT count(*) FROM dependencies d LEFT JOIN tasks t ON t.id = d.needs WHERE d.task = tasks.id AND t.met IS NOT 1)
-WHERE id IN (SELECT task FROM dependencies WHERE needs = ?)
-"""
-REBUCKET = """
-UPDATE tasks SET bucket = CASE WHEN blockers > 0 THEN 'waiting' WHEN not_before IS NOT NULL THEN 'delayed' ELSE 'ready' END
-WHERE +status = 'queued' AND id IN (SELECT task FROM dependencies WHERE needs = ?)
-"""
-RECOUNT_ALL = """
-UPDATE tasks SET blockers = (SELECT count(*) FROM dependencies d LEFT JOIN tasks t ON t.id = d.needs WHERE d.task = tasks.id AND t.met IS NOT 1)
-WHERE id IN (SELECT task FROM dependencies)
-"""
-REBUCKET_ALL = "UPDATE tasks SET bucket = 'waiting' WHERE +status = 'queued' AND blockers > 0"
-COUNT_ALL = "INSERT INTO counts SELECT bucket, count(*) FROM tasks GROUP BY bucket"
-PROMOTE = "UPDATE tasks SET bucket = 'ready' WHERE bucket = 'delayed' AND not_before <= ?"
-
-READY_OF_LEVEL = (
-    "SELECT id, queued FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND level = ? ORDER BY queued, born"
+_COUNTED = (
+    f"(SELECT count(*) FROM dependencies d LEFT JOIN tasks t ON t.id = d.needs WHERE d.task = tasks.id AND {_HOLDS})"
 )
-READY_OF_LEVEL_DOWN = "SELECT id, queued FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND level = ? ORDER BY queued DESC, born DESC"
-DUE = "SELECT id, level, queued FROM tasks INDEXED BY tasks_delayed WHERE bucket = 'delayed' AND not_before <= ? ORDER BY queued, born"
+_DEPENDENTS = "id IN (SELECT task FROM dependencies WHERE needs = ?)"
+_BUCKET = "CASE WHEN blockers > 0 THEN 'waiting' WHEN not_before IS NOT NULL THEN 'delayed' ELSE 'ready' END"
+_OUTCOME = "CASE bucket WHEN 'ready' THEN 'going' ELSE 'idle' END"
+RECOUNT = f"UPDATE tasks SET blockers = {_COUNTED} WHERE {_DEPENDENTS}"
+REBUCKET = f"UPDATE tasks SET bucket = {_BUCKET} WHERE +status = 'queued' AND bucket <> 'family' AND {_DEPENDENTS}"
+#: Dependents that others wait for softly, and that mean something else to them now.
+TURNED = (
+    f"SELECT id FROM tasks WHERE +status = 'queued' AND {_DEPENDENTS} AND outcome <> {_OUTCOME} "
+    "AND EXISTS (SELECT 1 FROM dependencies s WHERE s.needs = tasks.id AND s.kind = 'soft')"
+)
+REJUDGE = f"UPDATE tasks SET outcome = {_OUTCOME} WHERE +status = 'queued' AND {_DEPENDENTS} AND outcome <> {_OUTCOME}"
+RECOUNT_ALL = f"UPDATE tasks SET blockers = {_COUNTED} WHERE id IN (SELECT task FROM dependencies)"
+REBUCKET_ALL = f"UPDATE tasks SET bucket = {_BUCKET} WHERE +status = 'queued' AND bucket <> 'family' AND id IN (SELECT task FROM dependencies)"
+REJUDGE_ALL = (
+    f"UPDATE tasks SET outcome = {_OUTCOME} WHERE +status = 'queued' AND id IN (SELECT task FROM dependencies)"
+)
+SOFT_PAIRS = "SELECT count(*) FROM dependencies INDEXED BY dependencies_soft WHERE kind = 'soft'"
+COUNT_ALL = "INSERT INTO counts SELECT bucket, count(*) FROM tasks GROUP BY bucket"
+DUE = "SELECT id FROM tasks INDEXED BY tasks_delayed WHERE bucket = 'delayed' AND not_before <= ?"
+PROMOTE = "UPDATE tasks SET bucket = 'ready', outcome = 'going' WHERE id = ?"
+
+#: What a task inherits: the most urgent of those open that wait for it.
+INHERITED = (
+    "SELECT own, level, closed, (SELECT min(w.level) FROM dependencies d JOIN tasks w ON w.id = d.task "
+    "WHERE d.needs = tasks.id AND d.kind IN ('success', 'always') AND w.closed = 0) FROM tasks WHERE id = ?"
+)
+SET_LEVEL = "UPDATE tasks SET level = ? WHERE id = ?"
+PAIRS = "SELECT d.task, d.needs FROM dependencies d JOIN tasks w ON w.id = d.task WHERE w.closed = 0 AND d.kind IN ('success', 'always')"
+LEVELS = "SELECT id, own FROM tasks WHERE closed = 0 AND id IN (SELECT task FROM dependencies UNION SELECT needs FROM dependencies)"
+
+PUT_FORWARD = (
+    "INSERT OR REPLACE INTO forward (task, needs, born) SELECT w.id, t.id, t.born FROM tasks w JOIN tasks t "
+    "WHERE w.id = ? AND t.id = ? AND t.born > w.born"
+)
+DROP_FORWARD = "DELETE FROM forward WHERE task = ? AND needs = ?"
+FORWARD_ALL = (
+    "INSERT OR REPLACE INTO forward (task, needs, born) SELECT w.id, t.id, t.born FROM dependencies d JOIN tasks w ON w.id = d.task "
+    "JOIN tasks t ON t.id = d.needs WHERE t.born > w.born"
+)
+YOUNGEST_FORWARD = "SELECT max(born) FROM forward"
+BORN = "SELECT born FROM tasks WHERE id = ?"
+
+USAGE = "SELECT grp, value, at FROM usage WHERE lane = ?"
+USAGE_OF = "SELECT value, at FROM usage WHERE lane = ? AND grp = ?"
+PUT_USAGE = "INSERT OR REPLACE INTO usage (lane, grp, value, at) VALUES (?, ?, ?, ?)"
+PUT_STALE = "INSERT OR IGNORE INTO stale (task) VALUES (?)"
+TAIL = (
+    "SELECT doc, closed, tail, (SELECT max(w.tail) FROM dependencies d JOIN tasks w ON w.id = d.task WHERE d.needs = tasks.id AND w.closed = 0) "
+    "FROM tasks WHERE id = ?"
+)
+STALE = "SELECT task FROM stale"
+DROP_STALE = "DELETE FROM stale"
+
+#: The next lane with ready tasks behind a name; walking the lanes costs a step each, however many tasks there are.
+NEXT_LANE = "SELECT min(lane) FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane > ?"
+NEXT_GROUP = "SELECT min(grp) FROM tasks INDEXED BY tasks_ready_by_group WHERE bucket = 'ready' AND grp IS NOT NULL AND lane = ? AND grp > ?"
+#: Without tasks of some demands (domain/matching.py), a JSON array.
+_LEFT_OUT = "AND demand NOT IN (SELECT value FROM json_each(?))"
+_READY = "SELECT id, since FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ? AND "
+READY_OF_LEVEL = _READY + f"pin = 0 AND level = ? {_LEFT_OUT} ORDER BY since, nudge, born"
+READY_OF_LEVEL_DOWN = _READY + f"pin = 0 AND level = ? {_LEFT_OUT} ORDER BY since DESC, nudge DESC, born DESC"
+READY_FIRST = _READY + f"pin < 0 {_LEFT_OUT} ORDER BY pin, level, since, nudge, born"
+READY_LAST = _READY + f"pin > 0 {_LEFT_OUT} ORDER BY pin, level, since, nudge, born"
+READY_OF_GROUP = (
+    "SELECT id, since FROM tasks INDEXED BY tasks_ready_by_group "
+    f"WHERE bucket = 'ready' AND grp IS NOT NULL AND lane = ? AND grp = ? AND +pin = 0 AND level = ? {_LEFT_OUT} ORDER BY since, nudge, born"
+)
+READY_BY_TAIL = (
+    "SELECT id FROM tasks INDEXED BY tasks_ready_by_tail WHERE bucket = 'ready' AND tail IS NOT NULL AND lane = ? AND +pin = 0 "
+    f"{_LEFT_OUT} ORDER BY tail DESC, level, since, nudge, born"
+)
+READY_AT_RISK = (
+    "SELECT id FROM tasks INDEXED BY tasks_ready_by_deadline WHERE bucket = 'ready' AND deadline IS NOT NULL AND lane = ? AND +pin = 0 "
+    f"AND risk <= ? {_LEFT_OUT} ORDER BY deadline, born"
+)
+ENDS_OF_LANE = "SELECT min(pin), max(pin) FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ?"
+#: The place of a task, and the nudge of who stands right before it at the same time of waiting.
+PLACE = "SELECT lane, pin, level, since, nudge, bucket FROM tasks WHERE id = ?"
+BEFORE = "SELECT max(nudge) FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ? AND pin = ? AND level = ? AND since = ? AND nudge < ?"
+OLDEST_READY = (
+    "SELECT min(since) FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ? AND pin = 0 AND level = ?"
+)
+STARTS = "SELECT at FROM attempts INDEXED BY attempts_by_time ORDER BY at DESC LIMIT ?"
+STARTS_OF_LANE = "SELECT at FROM attempts INDEXED BY attempts_by_lane WHERE lane = ? ORDER BY at DESC LIMIT ?"
+STARTS_OF_AGENT = "SELECT at FROM attempts INDEXED BY attempts_by_agent WHERE agent = ? ORDER BY at DESC LIMIT ?"
+LAST_ATTEMPTS = (
+    "SELECT a.doc, t.category, json_extract(t.doc, '$.complexity') FROM attempts a INDEXED BY attempts_by_time "
+    "CROSS JOIN tasks t ON t.id = a.task ORDER BY a.at DESC LIMIT ?"
+)
+CHILDREN = "SELECT id, title, status FROM tasks INDEXED BY tasks_in_families WHERE parent = ? ORDER BY born"
+RECURRING = "SELECT id FROM tasks INDEXED BY tasks_recurring WHERE bucket = 'recurring' AND not_before <= ?"
+NEXT_RECURRENCE = "SELECT min(not_before) FROM tasks INDEXED BY tasks_recurring WHERE bucket = 'recurring'"
 NEXT_DUE = "SELECT min(not_before) FROM tasks INDEXED BY tasks_delayed WHERE bucket = 'delayed'"
 EXPIRED = "SELECT id FROM tasks INDEXED BY tasks_leased WHERE lease_ends <= ? ORDER BY lease_ends"
 NEXT_EXPIRY = "SELECT min(lease_ends) FROM tasks INDEXED BY tasks_leased WHERE lease_ends IS NOT NULL"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
+    from atms_cli.domain.config import QueueSettings
     from atms_cli.domain.records import Event, Fact
     from atms_cli.store.index import Index
     from atms_cli.store.segments import Exclusive, Segments
@@ -48,7 +49,9 @@ class Transaction:
         now_ms = self._now_ms()
         self._stamp_ms = now_ms
         self.now = to_iso(now_ms)
-        connection.execute(sql.PROMOTE, (self.now,))
+        due = connection.execute(sql.NEXT_DUE).fetchone()[0]
+        if due is not None and due <= self.now:
+            Projector(connection, self._event_at).promote(self.now)
         self.read = ReadModel(connection, self._event_at)
 
     def _tail(self, segment: int, offset: int) -> tuple[int, int]:
@@ -84,6 +87,15 @@ class Transaction:
             events.append(event)
         projector.flush()
         return events
+
+    def queue(self, settings: QueueSettings) -> ReadModel:
+        """Return the read model with all that the order of the queue needs."""
+        from atms_cli.store.preparing import is_prepared, prepare
+
+        connection = self._index.connection
+        if not is_prepared(connection, settings, self.now):
+            prepare(connection, self._event_at, settings, self.now)
+        return self.read
 
     def beat(self, agent: str) -> None:
         """Note that an agent is alive."""

@@ -109,7 +109,7 @@ def made(**changes: object) -> Task:
 
 
 def on(status: Status) -> Dependency:
-    return {"id": "t0", "title": "First", "status": status}
+    return {"id": "t0", "title": "First", "status": status, "kind": "success"}
 
 
 @pytest.mark.parametrize(

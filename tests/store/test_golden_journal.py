@@ -15,7 +15,7 @@ import pytest
 from atms_cli.domain import task as tasks
 from atms_cli.store import codec
 from atms_cli.store.eventstore import EventStore, in_directory
-from tests.fakes import CountingIds, FakeClock, add
+from tests.fakes import CountingIds, FakeClock, add, order
 
 DATA = Path(__file__).parents[1] / "data"
 golden = pytest.mark.parametrize("directory", sorted(DATA.glob("golden-v*")), ids=lambda path: path.name)
@@ -48,7 +48,7 @@ def state(store: EventStore) -> dict[str, Any]:
         "features": read.features(),
         "paused": read.paused(),
         "counts": read.counts(),
-        "ready": list(read.ready("priority", 86_400.0, "2026-06-01T00:00:00.000Z")),
+        "ready": order(store, "2026-06-01T00:00:00.000Z"),
         "events": len(read.events_after("")),
     }
 

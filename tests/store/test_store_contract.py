@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from atms_cli.domain import agent as agents
 from atms_cli.domain import task as tasks
+from atms_cli.domain.lanes import STRATEGIES, WHOLE
 from atms_cli.domain.moment import plus
 from atms_cli.errors import AtmsError, NotFoundError, UsageError
 from atms_cli.store.eventstore import EventStore, in_directory
 from atms_cli.store.memory import in_memory
-from tests.fakes import CountingIds, FakeClock, add, change, contents, everything, record
+from tests.fakes import CountingIds, FakeClock, add, change, contents, everything, order, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ def store(kind: str, clock: FakeClock, tmp_path: Path) -> EventStore:
 
 
 def ready(store: EventStore, strategy: str = "priority", *, ageing_s: float = DAY_S, now: str = "9999") -> list[str]:
-    return list(store.reading().ready(strategy, ageing_s, now))
+    return order(store, now, strategy=strategy, ageing=ageing_s)
 
 
 def claiming(agent: str, seconds: float = 60) -> Callable[[Task, str], list[Fact]]:
@@ -86,7 +87,7 @@ def test_what_is_recorded_is_seen_inside_at_once_and_outside_at_the_end(store: E
         tx.record(tasks.update(tx.read.task("t1"), {"title": "Two"}))
         assert [each["type"] for each in tx.read.history("t1")] == ["task.created", "task.updated"]
         assert tx.read.counts() == {"ready": 1}
-        assert list(tx.read.ready("priority", DAY_S, tx.now)) == ["t1"]
+        assert order(tx, tx.now) == ["t1"]
     assert store.reading().task("t1")["title"] == "Two"
     assert (event["actor"], event["key"], event["v"], event["at"]) == ("ann", "t1", 1, tx.now)
 
@@ -228,7 +229,7 @@ def test_a_whole_batch_may_depend_on_itself(store: EventStore) -> None:
     with store.writing("ann") as tx:
         for name in ("t3", "t2"):
             tx.record(completing(tx.read.task(name), tx.now))
-        assert list(tx.read.ready("priority", DAY_S, tx.now)) == ["t1"]
+        assert order(tx, tx.now) == ["t1"]
     assert store.reading().counts() == {"ready": 1, "waiting": 1, "completed": 2}
 
 
@@ -400,6 +401,16 @@ MOVES = [
     "reopen",
     "link",
     "unlink",
+    "link softly",
+    "link for failure",
+    "link for any end",
+    "lane",
+    "roll up",
+    "hold",
+    "let go",
+    "move",
+    "urgent",
+    "unimportant",
     "tag",
     "delay",
     "expire",
@@ -437,7 +448,7 @@ def decided(store: EventStore, move: str, name: str, other: str) -> None:
             tx.record(agents.register(None, name, {"command": other}) if known is None else agents.remove(known, name))
             return
         if move in ("pause", "resume"):
-            tx.record([(f"queue.{move}d", "default", {"reason": other})])
+            tx.record([(f"queue.{move}d", WHOLE, {"reason": other})])
             return
         task, now = tx.read.task(name), tx.now
         decisions: dict[str, Callable[[], list[Fact]]] = {
@@ -449,6 +460,18 @@ def decided(store: EventStore, move: str, name: str, other: str) -> None:
             "retry": lambda: tasks.retry(task, other, not_before=plus(now, 20)),
             "reopen": lambda: tasks.reopen(task, None),
             "link": lambda: tasks.link(task, other) if other < name else [],
+            "link softly": lambda: tasks.link(task, other, "soft") if other < name else [],
+            "link for failure": lambda: tasks.link(task, other, "failure") if other < name else [],
+            "link for any end": lambda: tasks.link(task, other, "always") if other < name else [],
+            "lane": lambda: tasks.update(task, {"lane": other}),
+            "roll up": lambda: tasks.update(task, {"rollup": task["title"] < other}),
+            "hold": lambda: tasks.block(task, other),
+            "let go": lambda: tasks.unblock(task, None),
+            "move": lambda: tasks.move(
+                task, {"pin": 1.0} if other > name else {"level": 0, "since": now, "nudge": -0.5}
+            ),
+            "urgent": lambda: tasks.update(task, {"priority": "critical", "deadline": plus(now, 60)}),
+            "unimportant": lambda: tasks.update(task, {"priority": "background"}),
             "unlink": lambda: tasks.unlink(task, other),
             "tag": lambda: tasks.update(task, {"tags": [other], "priority": "high"}),
             "delay": lambda: tasks.update(task, {"not_before": plus(now, 50)}),
@@ -471,11 +494,12 @@ def test_a_rebuild_says_the_same_as_going_step_by_step(found: list[tuple[str, st
         read = store.reading()
         live = [task for task in read.tasks(everything()) if task["status"] == "queued"]
         startable = {
-            task["id"] for task in live if not task["blocked_by"] and (task["not_before"] or "") <= clock.now()
+            task["id"]
+            for task in live
+            if not task["blocked_by"] and (task["not_before"] or "") <= clock.now() and not task["rollup"]
         }
-        assert set(read.ready("priority", DAY_S, clock.now())) == startable
-        assert sorted(read.ready("fifo", DAY_S, clock.now())) == sorted(startable)
-        assert set(read.ready("lifo", DAY_S, clock.now())) == startable
+        for strategy in STRATEGIES:
+            assert sorted(order(store, clock.now(), strategy=strategy)) == sorted(startable), strategy
     before = contents(store)
     assert store.doctor() == []
     store.rebuild()

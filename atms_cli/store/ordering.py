@@ -1,0 +1,104 @@
+"""The order of the ready tasks in each lane, whatever its strategy: walks along indexes that take no more than is asked for."""
+
+from __future__ import annotations
+
+from atms_cli.domain.queue import merge
+from atms_cli.domain.task import PRIORITIES
+from atms_cli.store import sql
+from atms_cli.store.jsontext import encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from sqlite3 import Cursor
+
+    from atms_cli.domain.config import LaneSettings
+
+    Run = Callable[..., Cursor]
+
+_LEVELS = range(len(PRIORITIES))
+
+
+def lanes_with_ready(run: Run) -> list[str]:
+    """Return the names of the lanes in which a task is ready."""
+    return list(_names(lambda last: run(sql.NEXT_LANE, (last,)).fetchone()[0]))
+
+
+def groups_with_ready(run: Run, lane: str) -> list[str]:
+    """Return the names of the groups of a lane in which a task is ready."""
+    return list(_names(lambda last: run(sql.NEXT_GROUP, (lane, last)).fetchone()[0]))
+
+
+def _names(following: Callable[[str], str | None]) -> Iterator[str]:
+    name: str | None = ""
+    while (name := following(name)) is not None:
+        yield name
+
+
+def ready(run: Run, lane: str, settings: LaneSettings, now: str, without: Collection[str] = ()) -> Iterator[str]:
+    """Yield the ids of a lane's ready tasks, best first, but for those with one of some demands (domain/matching.py)."""
+    left_out = encode([*without])
+    yield from _ids(run(sql.READY_FIRST, (lane, left_out)))
+    yield from _ORDERS[settings["strategy"]](run, lane, settings, now, left_out)
+    yield from _ids(run(sql.READY_LAST, (lane, left_out)))
+
+
+def _ids(rows: Cursor) -> Iterator[str]:
+    return (str(row[0]) for row in rows)
+
+
+def _by_level(run: Run, lane: str, settings: LaneSettings, now: str, left_out: str) -> Iterator[str]:
+    del now
+    strategy = settings["strategy"]
+    text = sql.READY_OF_LEVEL_DOWN if strategy == "lifo" else sql.READY_OF_LEVEL
+    runs = [run(text, (lane, level, left_out)) for level in _LEVELS]
+    return merge(runs, strategy if strategy in ("fifo", "lifo") else "priority", settings["ageing"])
+
+
+def _by_tail(run: Run, lane: str, settings: LaneSettings, now: str, left_out: str) -> Iterator[str]:
+    del settings, now
+    return _ids(run(sql.READY_BY_TAIL, (lane, left_out)))
+
+
+def _by_group(run: Run, lane: str, settings: LaneSettings, now: str, left_out: str) -> Iterator[str]:
+    from atms_cli.domain.shares import interleave
+
+    def of_group(group: str) -> Iterator[str]:
+        runs = [run(sql.READY_OF_GROUP, (lane, group, level, left_out)) for level in _LEVELS]
+        return merge(runs, "priority", settings["ageing"])
+
+    usage = {str(group): (float(value), str(at)) for group, value, at in run(sql.USAGE, (lane,)).fetchall()}
+    heads = {group: of_group(group) for group in groups_with_ready(run, lane)}
+    return interleave(heads, usage, settings["strategy"], settings["weights"], now, settings["half_life"])
+
+
+def _by_deadline(run: Run, lane: str, settings: LaneSettings, now: str, left_out: str) -> Iterator[str]:
+    taken: set[str] = set()
+    for task_id in _ids(run(sql.READY_AT_RISK, (lane, now, left_out))):
+        taken.add(task_id)
+        yield task_id
+    for task_id in _by_level(run, lane, settings, now, left_out):
+        if task_id not in taken:
+            yield task_id
+
+
+_ORDERS: dict[str, Callable[[Run, str, LaneSettings, str, str], Iterator[str]]] = {
+    "priority": _by_level,
+    "fifo": _by_level,
+    "lifo": _by_level,
+    "dependency": _by_tail,
+    "round_robin": _by_group,
+    "fair_share": _by_group,
+    "deadline": _by_deadline,
+}
+
+
+def in_turns(heads: list[Iterator[str]]) -> Iterator[str]:
+    """Yield from several iterators one after another, as long as each has something."""
+    while heads:
+        for head in list(heads):
+            found = next(head, None)
+            if found is None:
+                heads.remove(head)
+            else:
+                yield found
