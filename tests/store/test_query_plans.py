@@ -26,7 +26,13 @@ HOT = {
     and not text.lstrip().startswith("INSERT OR IGNORE INTO")
 }
 #: Small tables read as a whole, on purpose: replicas, buckets, agents, features.
-WHOLE = {"POSITIONS": "positions", "COUNTS": "counts", "AGENTS": "agents", "FEATURES": "features"}
+WHOLE = {
+    "POSITIONS": "positions",
+    "COUNTS": "counts",
+    "AGENTS": "agents",
+    "FEATURES": "features",
+    "HEARTBEATS": "heartbeats",
+}
 #: These sort a handful of rows that an index has found.
 SORTED = {"BLOCKERS", "WAITING_ON", "DUE", "LOAD", "STUCK"}
 
