@@ -96,6 +96,13 @@ class OpenWorkspace:
         return before != self._roadmap_seen
 
     @property
+    def calendar(self) -> ports.Calendar:
+        """Return what reads cron expressions."""
+        from atms_cli.system.calendar import Calendar
+
+        return Calendar()
+
+    @property
     def runner(self) -> ports.Runner:
         """Return what runs commands to their end."""
         from atms_cli.system.runner import LocalRunner

@@ -26,6 +26,7 @@ class TaskFilter(TypedDict):
     features: Sequence[str]
     agents: Sequence[str]
     buckets: Sequence[str]
+    lanes: Sequence[str]
     due_before: str | None
     search: str
     sort: str
@@ -52,6 +53,16 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds that only go forward."""
+
+    def local(self) -> tuple[int, int]:
+        """Return the day of the week, 0 for Monday, and the minute of the day, where this machine is."""
+
+
+class Calendar(Protocol):
+    """Cron expressions (system/calendar.py)."""
+
+    def next(self, cron: str, after: str) -> str:
+        """Return when an expression next holds."""
 
 
 class Ids(Protocol):
@@ -280,6 +291,8 @@ class Workspace(Protocol):
     def reload_config(self) -> None: ...
     @property
     def roadmap(self) -> RoadmapFile: ...
+    @property
+    def calendar(self) -> Calendar: ...
     @property
     def runner(self) -> Runner: ...
     @property

@@ -9,7 +9,7 @@ from atms_cli.domain import config
 from atms_cli.domain import task as tasks
 from atms_cli.domain.agent import DEFAULTS as AGENT_DEFAULTS
 from atms_cli.domain.gate import DEFAULTS as GATE_DEFAULTS
-from atms_cli.domain.moment import to_iso
+from atms_cli.domain.moment import to_iso, to_ms
 from atms_cli.errors import ConflictError
 from atms_cli.store.jsonedit import amend
 from atms_cli.store.memory import in_memory
@@ -35,6 +35,10 @@ class FakeClock:
     def now_ms(self) -> int:
         return self.at_ms
 
+    def local(self) -> tuple[int, int]:
+        days, rest = divmod(self.at_ms // 60_000, 24 * 60)
+        return (days + 3) % 7, rest
+
     def monotonic(self) -> float:
         return self.at_ms / 1000
 
@@ -44,6 +48,15 @@ class FakeClock:
 
     def now(self) -> str:
         return to_iso(self.at_ms)
+
+
+class FakeCalendar:
+    """Knows `every N seconds`."""
+
+    def next(self, cron: str, after: str) -> str:
+        _, seconds, _ = cron.split()
+        at, step = to_ms(after), int(seconds) * 1000
+        return to_iso((at // step + 1) * step)
 
 
 class CountingIds:
@@ -169,6 +182,7 @@ class FakeWorkspace:
         self.time = FakeClock()
         self.clock: Clock = self.time
         self.ids: Ids = CountingIds()
+        self.calendar = FakeCalendar()
         self.environ: Mapping[str, str] = {"PATH": "/bin", "GIT_DIR": "/somebody/else's"}
         self.store: Store = in_memory(self.clock)
         self.config = config.default()
@@ -228,7 +242,7 @@ def order(store: Store | Transaction, now: str, **wanted: object) -> list[str]:
 def everything(**wanted: object) -> TaskFilter:
     """Return a filter that lets all tasks through but for what is asked."""
     base: TaskFilter = {
-        "statuses": [], "priorities": [], "categories": [], "tags": [], "features": [], "agents": [], "buckets": [],
+        "statuses": [], "priorities": [], "categories": [], "tags": [], "features": [], "agents": [], "buckets": [], "lanes": [],
         "due_before": None, "search": "", "sort": "created", "reverse": False, "limit": None, "offset": 0,
     }  # fmt: skip
     return {**base, **wanted}  # type: ignore[typeddict-item]
@@ -238,8 +252,8 @@ def contents(store: EventStore) -> dict[str, list[tuple[object, ...]]]:
     """Return all that the read model says, apart from what comes and goes without an event."""
     statements = {
         # Delayed tasks become ready by themselves.
-        "tasks": "SELECT id, doc, title, status, CASE bucket WHEN 'delayed' THEN 'ready' ELSE bucket END, own, level, lane, pin, since, nudge, "
-        "category, feature, agent, parent, born, last, updated, demand, not_before, deadline, risk, lease_ends, closed, "
+        "tasks": "SELECT id, doc, title, status, CASE bucket WHEN 'delayed' THEN 'ready' ELSE bucket END, own, level, lane, pin, "
+        "since, nudge, category, feature, agent, parent, born, last, updated, demand, not_before, deadline, risk, lease_ends, closed, "
         "CASE bucket WHEN 'delayed' THEN 'going' ELSE outcome END, blockers FROM tasks ORDER BY id",
         "counts": "SELECT CASE bucket WHEN 'delayed' THEN 'ready' ELSE bucket END AS b, sum(n) FROM counts GROUP BY b HAVING sum(n) > 0",
         "dependencies": "SELECT task, needs, kind FROM dependencies ORDER BY task, needs",

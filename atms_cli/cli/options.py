@@ -88,6 +88,7 @@ TagsWanted = Annotated[
     list[str] | None, Option("-t", "--tag", metavar="TAG", help="With this label; repeatable, each must be there.")
 ]
 FeaturesWanted = Annotated[list[str] | None, Option("--feature", metavar="ID", help="Of this feature; repeatable.")]
+LanesWanted = Annotated[list[str] | None, Option("--lane", metavar="LANE", help="Only of this lane; repeatable.")]
 AgentsWanted = Annotated[
     list[str] | None, Option("--agent", metavar="NAME", help="Held or done by this agent; repeatable.")
 ]

@@ -115,6 +115,7 @@ def list_(
     tag: o.TagsWanted = None,
     feature: o.FeaturesWanted = None,
     agent: o.AgentsWanted = None,
+    lane: o.LanesWanted = None,
     ready: o.Ready = False,
     blocked: o.Blocked = False,
     overdue: o.Overdue = False,
@@ -133,6 +134,7 @@ def list_(
         "statuses": many(status), "priorities": many(priority), "categories": many(category), "tags": many(tag),
         "features": many(feature), "agents": many(agent),
         "buckets": [*(["ready"] if ready else []), *(["waiting", "blocked"] if blocked else [])],
+        "lanes": many(lane),
         "due_before": _now(call) if overdue else None, "search": search or "", "sort": listing.sort(sort), "reverse": reverse,
         "limit": _TABLE_ROWS + 1 if limit is None and form == "table" else limit, "offset": offset or 0,
     }  # fmt: skip
@@ -350,7 +352,7 @@ def export(call: Call, status: o.Statuses = None, format: o.ExportFormat = None)
     from atms_cli.services import exchange
 
     everything: TaskFilter = {
-        "statuses": many(status), "priorities": (), "categories": (), "tags": (), "features": (), "agents": (), "buckets": (),
+        "statuses": many(status), "priorities": (), "categories": (), "tags": (), "features": (), "agents": (), "buckets": (), "lanes": (),
         "due_before": None, "search": "", "sort": "created", "reverse": False, "limit": None, "offset": 0,
     }  # fmt: skip
     printed(call, format or "json", exchange.give_out(call.workspace, everything))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from atms_cli.domain.limits import parse_rate
 from atms_cli.errors import ConflictError, NotFoundError, UsageError
 
 TYPE_CHECKING = False
@@ -19,6 +20,7 @@ DEFAULTS: JsonObject = {
     "capabilities": [],
     "languages": [],
     "max_concurrent": 1,
+    "rate": None,
     "status": "idle",
     "source": "registered",
     "registered_at": None,
@@ -49,6 +51,12 @@ def declared(name: str, fields: JsonObject) -> Agent:
 def shell(jobs: int) -> Agent:
     """Return the built-in agent, which takes as many tasks as there are jobs."""
     agent: JsonObject = {"name": SHELL, **DEFAULTS, "max_concurrent": jobs, "source": "built in"}
+    return agent  # type: ignore[return-value]
+
+
+def anonymous(name: str) -> Agent:
+    """Return somebody of whom nothing is known, and who may therefore do anything."""
+    agent: JsonObject = {"name": name, **DEFAULTS, "kind": "pull"}
     return agent  # type: ignore[return-value]
 
 
@@ -93,6 +101,8 @@ def check(name: str, fields: JsonObject) -> None:
         raise UsageError(f"`{kind}` is not a kind of agent", f"choose one of: {', '.join(KINDS)}")
     if kind == "command" and not str(fields.get("command") or "").strip():
         raise UsageError(f"agent `{name}` of kind command needs a command", "give it with --command CMD")
+    if fields.get("rate") is not None:
+        parse_rate(str(fields["rate"]))
     limit = fields.get("max_concurrent", 1)
     if not isinstance(limit, int) or limit < 1:
         raise UsageError(f"agent `{name}`: {limit} tasks at once make no sense", "give --max 1 or more")

@@ -34,7 +34,7 @@ def settings_of(queue: QueueSettings, lane: str) -> LaneSettings:
     """Return what holds for a lane: its own settings, and the queue's where it says nothing."""
     own = {name: value for name, value in queue["lanes"].get(lane, {}).items() if value is not None}
     # Limits of the whole queue are limits of the whole queue; a lane has its own or none.
-    without = {"concurrency": None, "rate": None, "quiet": []}
+    without: JsonObject = {"concurrency": None, "rate": None, "quiet": []}
     return {**queue, **without, **own}  # type: ignore[typeddict-item]  # what the schema has checked
 
 

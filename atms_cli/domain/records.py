@@ -177,6 +177,7 @@ class Agent(TypedDict):
     capabilities: list[str]
     languages: list[str]
     max_concurrent: int
+    rate: str | None  # starts in an interval
     status: str
     source: str  # "registered" or "atms.yaml"
     registered_at: str | None

@@ -69,6 +69,7 @@ EVENTS: dict[str, tuple[str | None, str | None]] = {
     "task.retried": ("queued", None),
     "task.reopened": ("queued", "queued_at"),
     "task.cancelled": ("cancelled", "cancelled_at"),
+    "task.archived": ("archived", None),
     "task.restored": (None, None),
 }
 
@@ -653,6 +654,15 @@ def cancel(task: Task, reason: str | None) -> list[Fact]:
     if "cancelled" not in TRANSITIONS[task["status"]]:
         raise _refusal(task, "cancelled")
     return [("task.cancelled", task["id"], _because(reason))]
+
+
+def archive(task: Task, reason: str | None) -> list[Fact]:
+    """Put a task that has ended out of sight."""
+    if task["status"] == "archived":
+        return []
+    if "archived" not in TRANSITIONS[task["status"]]:
+        raise _refusal(task, "archived")
+    return [("task.archived", task["id"], _because(reason))]
 
 
 def retry(

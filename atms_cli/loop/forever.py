@@ -21,7 +21,7 @@ from atms_cli.errors import (
 )
 from atms_cli.loop.recovery import recover
 from atms_cli.loop.tick import Desk, Ended, Order
-from atms_cli.services import attempts, features, health
+from atms_cli.services import attempts, dispatch, features, health
 from atms_cli.store import paths
 from atms_cli.store.lock import Lock, holder
 from atms_cli.system.keeper_client import Keeper, KeeperGone, Refused
@@ -170,10 +170,13 @@ class Loop:
         if read.paused() is not None:
             return False
         force = attempts.workforce(self._ws, read, self._desk.jobs, self._plan.only)
-        if attempts.upcoming(self._ws, read, force, {}, 1, now):
+        throttle = dispatch.Throttle(self._ws, read, now)
+        if dispatch.upcoming(self._ws, read, force, {}, 1, now, throttle):
             return True
-        due = read.next_due()
-        return due is not None and seconds_between(now, due) <= self._ws.config["execution"]["retry_delay_max"]
+        # What is only kept back for a while is waited for; what is paused, or quiet for the night, is not.
+        moments = [read.next_due(), *(str(about["until"]) for about in throttle.reached.values())]
+        patience_s = self._ws.config["execution"]["retry_delay_max"]
+        return any(moment is not None and seconds_between(now, moment) <= patience_s for moment in moments)
 
     def _escalate(self) -> None:
         """Do, once each, what an interrupt asks for."""
@@ -209,7 +212,9 @@ class Loop:
     def _until_next_moment(self) -> float:
         read, now = self._ws.store.reading(), to_iso(self._ws.clock.now_ms())
         moments = [
-            seconds_between(now, moment) for moment in (read.next_due(), read.next_expiry()) if moment is not None
+            seconds_between(now, moment)
+            for moment in (read.next_due(), read.next_expiry(), self._desk.throttled_until)
+            if moment is not None
         ]
         return max(0.001, min([_LONGEST_SLEEP_S, *moments]))
 

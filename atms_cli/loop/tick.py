@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from atms_cli.domain import gate as gates
-from atms_cli.services import attempts
+from atms_cli.services import attempts, dispatch, recurrence
 from atms_cli.services import gates as gate_service
 
 TYPE_CHECKING = False
@@ -61,6 +61,8 @@ class Desk:
         self.works: dict[str, Work] = {}
         self.counts = {"completed": 0, "failed": 0, "cancelled": 0, "retried": 0, "started": 0}
         self.is_stopping = False
+        #: When a limit of time that keeps something back is over.
+        self.throttled_until: str | None = None
         self._report = report
         self._processes: dict[str, str] = {}  # process id to run
         self._touched_feature = False
@@ -72,9 +74,14 @@ class Desk:
         for each in ended:
             self._settle(tx, each)
         attempts.expire_leases(tx)
+        for task in recurrence.spawn(self.ws, tx):
+            self.tell("due", task)
         force = attempts.workforce(self.ws, tx.read, self.jobs, self.only)
         free = min(room, self.jobs - len(self.works))
-        chosen = attempts.upcoming(self.ws, tx.queue(self.ws.config["queue"]), force, self.load(), free, tx.now)
+        read = tx.queue(self.ws.config["queue"])
+        throttle = dispatch.Throttle(self.ws, read, tx.now)
+        chosen = dispatch.upcoming(self.ws, read, force, self.load(), free, tx.now, throttle)
+        self.throttled_until = dispatch.note_limits(tx, throttle) if free > 0 else None
         return attempts.dispatch(self.ws, tx, chosen)
 
     def load(self) -> dict[str, int]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from atms_cli.domain.records import Agent, Gate, GateResult, JsonObject, Task, Verdict
     from atms_cli.ports import ReadModel, Transaction, Workspace
 
-#: Tasks looked at in one go for one that an agent can take.
+#: Tasks looked at for what nobody here can run.
 _MOST_CANDIDATES = 1000
 _LOG_LINES = 40
 OUTPUT = "output.log"
@@ -36,25 +36,6 @@ def workforce(ws: Workspace, read: ReadModel, jobs: int, only: Sequence[str]) ->
     """Return the agents that may be used: those known and the built-in shell, or only those named."""
     everyone = [agents.shell(jobs), *known(ws, read).values()]
     return [agent for agent in everyone if not only or agent["name"] in only]
-
-
-def upcoming(
-    ws: Workspace, read: ReadModel, force: Sequence[Agent], load: Mapping[str, int], room: int, now: str
-) -> list[tuple[Task, Agent]]:
-    """Return which tasks start next and with which agents, best first, as long as there is room."""
-    if read.paused() is not None or room <= 0:
-        return []
-    busy = dict(load)
-    chosen: list[tuple[Task, Agent]] = []
-    for looked_at, task_id in enumerate(read.ready(ws.config["queue"], now)):
-        if len(chosen) >= room or looked_at >= _MOST_CANDIDATES + room:
-            break
-        task = read.task(task_id)
-        agent = matching.choose(force, task, busy)
-        if agent is not None:
-            busy[agent["name"]] = busy.get(agent["name"], 0) + 1
-            chosen.append((task, agent))
-    return chosen
 
 
 def dispatch(ws: Workspace, tx: Transaction, chosen: Sequence[tuple[Task, Agent]]) -> list[Start]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from atms_cli.domain import queue
+from atms_cli.domain import lanes, queue
+from atms_cli.domain import task as tasks
 from atms_cli.domain.moment import seconds_between, to_iso
-from atms_cli.errors import NothingToDoError
+from atms_cli.errors import AtmsError, NothingToDoError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from atms_cli.domain.records import JsonObject, Task
-    from atms_cli.ports import ReadModel, Workspace
+    from atms_cli.ports import ReadModel, TaskFilter, Workspace
 
 #: `queue explain` counts the tasks ahead up to this many.
 _MOST_AHEAD = 1000
@@ -66,22 +67,87 @@ def status(ws: Workspace) -> JsonObject:
     }
 
 
-def pause(ws: Workspace, reason: str | None) -> bool:
-    """Stop giving out tasks; return whether that is new."""
+def _aggregate(lane: str | None) -> str:
+    return lanes.WHOLE if lane is None else f"lane/{lane}"
+
+
+def pause(ws: Workspace, reason: str | None, lane: str | None = None) -> bool:
+    """Stop giving out tasks, of the whole queue or of a lane; return whether that is new."""
+    return _switch(ws, "paused", _aggregate(lane), ("queue.paused", {"reason": reason}))
+
+
+def drain(ws: Workspace, reason: str | None, lane: str | None = None) -> bool:
+    """Work off what is there and take in nothing new: what is added meanwhile stays a draft. Return whether that is new."""
+    return _switch(ws, "draining", _aggregate(lane), ("queue.draining", {"reason": reason}))
+
+
+def _switch(ws: Workspace, switch: str, aggregate: str, event: tuple[str, JsonObject]) -> bool:
     with ws.store.writing(ws.actor) as tx:
-        if tx.read.paused() is not None:
+        if aggregate in tx.read.switches(switch):
             return False
-        tx.record([("queue.paused", "queue/default", {"reason": reason})])
+        tx.record([(event[0], aggregate, event[1])])
         return True
 
 
-def resume(ws: Workspace) -> bool:
-    """Give out tasks again; return whether that is new."""
+def resume(ws: Workspace, lane: str | None = None) -> bool:
+    """Give out tasks again, and take new ones in; return whether that is new."""
+    aggregate = _aggregate(lane)
     with ws.store.writing(ws.actor) as tx:
-        if tx.read.paused() is None:
+        if all(aggregate not in tx.read.switches(switch) for switch in ("paused", "draining")):
             return False
-        tx.record([("queue.resumed", "queue/default", {})])
+        tx.record([("queue.resumed", aggregate, {})])
         return True
+
+
+def move(ws: Workspace, task_id: str, *, before: str | None, last: bool) -> Task:
+    """Put a task before all others of its lane, behind them, or right before another one.
+
+    Raises:
+        AtmsError: one of them is not in the queue, or they are in different lanes.
+
+    """
+    with ws.store.writing(ws.actor) as tx:
+        read = tx.queue(ws.config["queue"])
+        task = read.task(task_id)
+        if before is not None:
+            place = _right_before(read, task, read.resolve(before))
+        else:
+            lowest, highest = read.ends_of_lane(lanes.name_of(task))
+            place = {"pin": max(highest, 0.0) + 1.0 if last else min(lowest, 0.0) - 1.0}
+        tx.record(tasks.move(task, place))
+        return tx.read.task(task["id"])
+
+
+def _right_before(read: ReadModel, task: Task, other: str) -> JsonObject:
+    lane, pin, level, since, nudge, bucket = read.place(other)
+    if bucket != "ready":
+        raise AtmsError(
+            f"`{other}` is not ready to start, so nothing can be put before it", f"atms queue explain {other}"
+        )
+    if lane != lanes.name_of(task):
+        raise AtmsError(
+            f"`{other}` is in lane {lane}, `{task['id']}` in {lanes.name_of(task)}", "put them into one lane first"
+        )
+    if other == task["id"]:
+        raise UsageError("a task cannot be put before itself")
+    return lanes.beside(pin, level, since, nudge, read.nudge_before(other))
+
+
+def matching(ws: Workspace, wanted: TaskFilter, task_ids: Sequence[str]) -> list[str]:
+    """Return the ids of the tasks named, or of all that a filter lets through.
+
+    Raises:
+        UsageError: neither was given; a change of every task is asked for by its filter.
+
+    """
+    if task_ids:
+        read = ws.store.reading()
+        return [read.resolve(task_id) for task_id in task_ids]
+    if not any(wanted[name] for name in ("priorities", "categories", "tags", "features", "agents", "lanes", "search")):
+        raise UsageError(
+            "which tasks?", "name them, or say which with --tag, --feature, --category, --lane or --search"
+        )
+    return [task["id"] for task in ws.store.reading().tasks(wanted)]
 
 
 def explain(ws: Workspace, task_id: str) -> JsonObject:

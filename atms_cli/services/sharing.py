@@ -193,7 +193,7 @@ def _writer(event: Event) -> str:
 
 #: Tasks that wait, which is what those in a circle do.
 _WAITING: TaskFilter = {
-    "statuses": [], "priorities": [], "categories": [], "tags": [], "features": [], "agents": [], "buckets": ["waiting"],
+    "statuses": [], "priorities": [], "categories": [], "tags": [], "features": [], "agents": [], "buckets": ["waiting"], "lanes": [],
     "due_before": None, "search": "", "sort": "created", "reverse": False, "limit": None, "offset": 0,
 }  # fmt: skip
 

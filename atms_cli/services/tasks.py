@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.domain import moment
+from atms_cli.domain import lanes, moment
 from atms_cli.domain import task as tasks
 from atms_cli.errors import AtmsError, ConflictError, CycleError, NothingToDoError, UsageError
 
@@ -16,13 +16,31 @@ if TYPE_CHECKING:
     Decision = Callable[[Task, Transaction], list[Fact]]
 
 
-def add(ws: Workspace, fields: JsonObject, *, after: Sequence[str], draft: bool) -> Task:
-    """Create a task that waits for those named in `after`, and queue it unless it is a draft."""
+def add(
+    ws: Workspace,
+    fields: JsonObject,
+    *,
+    after: Sequence[str],
+    draft: bool,
+    otherwise_after: Mapping[str, Sequence[str]] | None = None,
+) -> Task:
+    """Create a task that waits for those named in `after`, and queue it unless it is a draft.
+
+    `otherwise_after` names those that must end otherwise than well, by kind (domain/task.py). While the queue is being
+    drained, what is added is a draft.
+    """
     task_id = ws.ids.task()
     with ws.store.writing(ws.actor) as tx:
         record = {**fields}
-        if after:
-            record["dependencies"] = list(dict.fromkeys(tx.read.resolve(other) for other in after))
+        needs = {tx.read.resolve(other): "success" for other in after}
+        for kind, others in (otherwise_after or {}).items():
+            needs |= {tx.read.resolve(other): kind for other in others}
+        if needs:
+            record["dependencies"] = list(needs)
+            record["dependency_kinds"] = {other: kind for other, kind in needs.items() if kind != "success"}
+        if record.get("recurrence"):
+            draft, record["not_before"] = True, _first_time(ws, record, tx.now)
+        draft = draft or is_draining(tx.read, record)
         if record.get("parent_id"):
             record["parent_id"] = tx.read.resolve(str(record["parent_id"]))
         check_gates(ws, record)
@@ -30,6 +48,19 @@ def add(ws: Workspace, fields: JsonObject, *, after: Sequence[str], draft: bool)
         created = _with_blockers(tx.read, task_id)
     # Only now is it on the disk.
     return created  # noqa: RET504
+
+
+def is_draining(read: ReadModel, fields: Mapping[str, object]) -> bool:
+    """Return whether the queue, or the lane that a task would be in, takes in nothing new."""
+    draining = read.switches("draining")
+    return bool(draining) and (lanes.WHOLE in draining or f"lane/{fields.get('lane') or lanes.DEFAULT}" in draining)
+
+
+def _first_time(ws: Workspace, record: JsonObject, now: str) -> str:
+    recurrence = record["recurrence"]
+    if not isinstance(recurrence, dict):
+        raise TypeError(recurrence)
+    return ws.calendar.next(str(recurrence["cron"]), now)
 
 
 def check_gates(ws: Workspace, fields: JsonObject) -> None:
@@ -121,14 +152,17 @@ def _parent(read: ReadModel, task_id: str, parent: str) -> str:
     return parent_id
 
 
-def depend(ws: Workspace, task_ids: Sequence[str], on: Sequence[str], *, removing: bool) -> list[Task]:
+def depend(
+    ws: Workspace, task_ids: Sequence[str], on: Sequence[str], *, removing: bool, kind: str = "success"
+) -> list[Task]:
     """Make tasks wait for others, or no longer.
 
     Raises:
         CycleError: they would wait for themselves.
 
     """
-    from atms_cli.domain.graph import find_cycle
+    if kind not in tasks.DEPENDENCY_KINDS:
+        raise UsageError(f"`{kind}` is not a kind of dependency", f"choose one of: {', '.join(tasks.DEPENDENCY_KINDS)}")
 
     def decide(task: Task, tx: Transaction) -> list[Fact]:
         facts: list[Fact] = []
@@ -136,13 +170,26 @@ def depend(ws: Workspace, task_ids: Sequence[str], on: Sequence[str], *, removin
             if removing:
                 facts += tasks.unlink(task, other)
                 continue
-            cycle = find_cycle(task["id"], other, tx.read.needs)
-            if cycle is not None:
-                raise CycleError(cycle)
-            facts += tasks.link(task, other)
+            path = _way_back(tx.read, task["id"], other)
+            if path is not None:
+                raise CycleError([task["id"], *path])
+            facts += tasks.link(task, other, kind)
         return facts
 
     return _on_each(ws, task_ids, decide)
+
+
+def _way_back(read: ReadModel, task_id: str, other: str) -> list[str] | None:
+    """Return the ids from a task along what it waits for to another one, or None if there is no way.
+
+    A way leads from younger tasks to older ones, unless somewhere an older one waits for a younger. So mostly the times of
+    birth tell that there is none; else it is looked for from both ends.
+    """
+    if task_id != other and read.born(task_id) > max(read.born(other), read.youngest_forward()):
+        return None
+    from atms_cli.domain.criticalpath import search_both_ways
+
+    return search_both_ways(other, task_id, read.needs, read.dependents)
 
 
 def enqueue(ws: Workspace, task_ids: Sequence[str]) -> list[Task]:
@@ -201,6 +248,21 @@ def retry(ws: Workspace, task_ids: Sequence[str], reason: str | None) -> list[Ta
     return _on_each(ws, task_ids, lambda task, _tx: tasks.retry_from_scratch(task, reason))
 
 
+def block(ws: Workspace, task_ids: Sequence[str], reason: str | None) -> list[Task]:
+    """Keep tasks from being worked on until somebody lets them go."""
+    return _on_each(ws, task_ids, lambda task, _tx: tasks.block(task, reason))
+
+
+def unblock(ws: Workspace, task_ids: Sequence[str], reason: str | None) -> list[Task]:
+    """Let blocked tasks go on."""
+    return _on_each(ws, task_ids, lambda task, _tx: tasks.unblock(task, reason))
+
+
+def archive(ws: Workspace, task_ids: Sequence[str], reason: str | None) -> list[Task]:
+    """Put tasks that have ended out of sight."""
+    return _on_each(ws, task_ids, lambda task, _tx: tasks.archive(task, reason))
+
+
 def release(ws: Workspace, task_ids: Sequence[str], reason: str | None, token: str | None) -> list[Task]:
     """Give tasks back to the queue. A person may take them away from anyone but a running loop."""
 
@@ -249,24 +311,34 @@ def claim(ws: Workspace, task_id: str | None, *, agent: str | None, lease_s: flo
 
 
 def _best(ws: Workspace, tx: Transaction, name: str) -> Task:
+    from atms_cli.domain.agent import anonymous
     from atms_cli.domain.matching import refusal
+    from atms_cli.services import dispatch
 
-    if tx.read.paused() is not None:
-        raise NothingToDoError("the queue is paused", "go on with: atms queue resume")
-    agent = _known_agent(ws, tx.read, name)
+    known = _known_agent(ws, tx.read, name)
     load = tx.read.load()
-    if agent is not None and load.get(name, 0) >= agent["max_concurrent"]:
+    if known is not None and load.get(name, 0) >= known["max_concurrent"]:
         raise NothingToDoError(
             f"{name} is already at work on {load[name]} tasks, its limit", "finish or release one first"
         )
-    settings = ws.config["queue"]
-    for task_id in tx.queue(settings).ready(settings, tx.now):
-        task = tx.read.task(task_id)
-        if agent is None or refusal(agent, task) is None:
-            return task
+    agent = known or anonymous(name)
+    throttle = dispatch.Throttle(ws, tx.queue(ws.config["queue"]), tx.now)
+    limit = throttle.of_queue() or throttle.of_agent(agent)
+    if limit is not None:
+        raise NothingToDoError(str(limit["text"]), _way_on(limit))
+    for task, _ in dispatch.choose(
+        ws, tx.read, throttle, lambda task: agent if known is None or refusal(agent, task) is None else None, 1, tx.now
+    ):
+        return task
     raise NothingToDoError(
         "nothing in the queue can be started now", "see what waits for what: atms task list --blocked"
     )
+
+
+def _way_on(limit: JsonObject) -> str:
+    if limit["kind"] == "paused":
+        return "go on with: atms queue resume"
+    return f"try again after {limit['until']}" if limit["until"] else "try again when a task has ended"
 
 
 def _known_agent(ws: Workspace, read: ReadModel, name: str) -> Agent | None:

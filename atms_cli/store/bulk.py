@@ -52,9 +52,9 @@ def _relate(connection: Connection) -> None:
         if not run(sql.REJUDGE_ALL).rowcount:
             break
     run(sql.FORWARD_ALL)
-    own: dict[str, int] = dict(run(sql.LEVELS).fetchall())
+    own: dict[str, int] = dict(run(sql.LEVELS_ALL).fetchall())
     needs: dict[str, list[str]] = {}
-    for task, need in run(sql.PAIRS).fetchall():
+    for task, need in run(sql.PAIRS_ALL).fetchall():
         needs.setdefault(task, []).append(need)
     inherited = queue.inherit(own, needs)
     connection.executemany(sql.SET_LEVEL, [(level, task) for task, level in inherited.items() if level != own[task]])

@@ -47,10 +47,14 @@ def _conditions(wanted: TaskFilter) -> tuple[list[str], list[object]]:
         ("feature", wanted["features"]),
         ("agent", wanted["agents"]),
         ("bucket", wanted["buckets"]),
+        ("lane", wanted["lanes"]),
     )
     for column, choices in columns:
         if choices:
             parts.append((f"{column} IN ({', '.join('?' * len(choices))})", list(choices)))
+    if wanted["lanes"] and "default" not in wanted["lanes"]:
+        # The index has named lanes only.
+        parts.append(("lane <> 'default'", []))
     if not wanted["statuses"]:
         parts.append(("status <> 'archived'", []))
     # Each tag must be there.

@@ -30,9 +30,10 @@ def groups_with_ready(run: Run, lane: str) -> list[str]:
 
 
 def _names(following: Callable[[str], str | None]) -> Iterator[str]:
-    name: str | None = ""
-    while (name := following(name)) is not None:
+    name = following("")
+    while name is not None:
         yield name
+        name = following(name)
 
 
 def ready(run: Run, lane: str, settings: LaneSettings, now: str, without: Collection[str] = ()) -> Iterator[str]:

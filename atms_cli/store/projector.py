@@ -184,10 +184,12 @@ class Projector:
         """Keep what is switched on at a queue or lane."""
         if event["type"] not in _SWITCHES:
             return
-        history = [event] if self._is_newest(event) else self._history(event["key"])
-        for each in history:
+        key = event["key"]
+        # Whoever says less than a lane, a limit or an alert means the whole queue.
+        what = key if key.partition("/")[0] in ("lane", "limit", "alert") else lanes.WHOLE
+        for each in [event] if self._is_newest(event) else self._history(key):
             for switch, is_on in _SWITCHES.get(each["type"], ()):
-                self._run(sql.PUT_META, (f"{switch} {event['key']}", encode(each["data"]) if is_on else None))
+                self._run(sql.PUT_META, (f"{switch} {what}", encode(each["data"]) if is_on else None))
 
     def flush(self) -> None:
         """Write every touched task, then see to those that wait for it and those that it waits for."""
@@ -254,7 +256,7 @@ class Projector:
             self._run(sql.PUT_TASK, row)
         else:
             # What was inherited holds until `_inherit` has looked.
-            inherited = min(before[_LEVEL], row[_OWN]) if before[_OWN] == row[_OWN] else row[_OWN]  # type: ignore[type-var]
+            inherited = before[_LEVEL] if before[_OWN] == row[_OWN] and not row[_CLOSED] else row[_OWN]
             row = (*row[:_LEVEL], inherited, *row[_LEVEL + 1 :])
             self._change(key, before, row)
         self._row = row
@@ -307,8 +309,8 @@ def task_row(task: Task, born: str, last: str, blockers: int, group: str | None)
     return (
         task["id"], pack(task), task["title"], task["status"], own_bucket, level, level, lanes.name_of(task), pin, since, nudge, group,
         task["category"], task["feature_id"], task["assigned_agent"], task["parent_id"], born, last, task["updated_at"], demand(task),
-        task["not_before"],         task["deadline"], _risk(task), None if lease is None else lease["expires_at"], task["status"] in tasks.CLOSED,
-        outcome(task, own_bucket), blockers,
+        task["not_before"], task["deadline"], _risk(task), None if lease is None else lease["expires_at"],
+        task["status"] in tasks.CLOSED, outcome(task, own_bucket), blockers,
     )  # fmt: skip
 
 

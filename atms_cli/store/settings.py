@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from atms_cli.domain.records import JsonObject
 
 #: Raise it when compiled settings mean something else, so that old ones are compiled anew.
-_COMPILED_VERSION = 1
+_COMPILED_VERSION = 2
 
 
 class Settings:

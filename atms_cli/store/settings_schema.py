@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator  # noqa: TID253
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator  # noqa: TID253
 
 from atms_cli.domain import agent as agents
 from atms_cli.domain import config as defaults
+from atms_cli.domain.limits import parse_rate, parse_window
 from atms_cli.domain.moment import parse_duration
+from atms_cli.domain.shares import check_weights
 from atms_cli.errors import AtmsError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from atms_cli.domain.config import Config
 
 
@@ -38,13 +42,94 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Queue(_Section):
-    """How the queue orders its tasks."""
+def _rate(value: str | None) -> str | None:
+    if value is not None:
+        _sound(parse_rate, value)
+    return value
 
-    strategy: Literal["priority", "fifo", "lifo"] = "priority"
+
+def _quiet(value: list[str]) -> list[str]:
+    for window in value:
+        _sound(parse_window, window)
+    return value
+
+
+def _weights(value: dict[str, float]) -> dict[str, float]:
+    _sound(check_weights, value)
+    return value
+
+
+def _sound(check: Callable[[Any], object], value: object) -> None:
+    try:
+        check(value)
+    except AtmsError as error:
+        raise ValueError(f"{error.message}; {error.hint}") from error
+
+
+Strategy = Literal["priority", "fifo", "lifo", "dependency", "round_robin", "fair_share", "deadline"]
+Grouping = Literal["feature", "category", "agent", "tag", "creator"]
+Rate = Annotated[str | None, AfterValidator(_rate)]
+Quiet = Annotated[list[str], AfterValidator(_quiet)]
+Weights = Annotated[dict[str, float], AfterValidator(_weights)]
+_CONCURRENCY = "Tasks that may run at once."
+_RATE = "Starts in an interval, like 10/1h."
+_QUIET = "When nothing is started, in local time, like 22:00-06:00, mon-fri 09:00-17:00 or sat-sun."
+
+
+class Lane(_Section):
+    """A named queue; what it does not say of its order is as in the queue."""
+
+    strategy: Strategy | None = None
+    ageing: Duration | None = None
+    by: Grouping | None = None
+    weights: Annotated[Weights | None, Field()] = None
+    half_life: Duration | None = None
+    concurrency: int | None = Field(default=None, ge=1, description=_CONCURRENCY)
+    rate: Rate = Field(default=None, description=_RATE)
+    quiet: Quiet = Field(default=[], description=_QUIET)
+
+
+class Alerts(_Section):
+    """Beyond what an alert is raised, once, until it is over."""
+
+    size: int | None = Field(default=None, ge=1, description="Tasks in the queue.")
+    oldest_wait: Duration | None = Field(default=None, description="How long the oldest ready task has waited.")
+    failure_rate: float | None = Field(
+        default=None, gt=0, le=1, description="The share of the last attempts that failed."
+    )
+    stuck: int | None = Field(default=None, ge=1, description="Tasks that wait for one that failed or was cancelled.")
+    starving: int | None = Field(
+        default=None, ge=1, description="Ready tasks that have waited longer than the bound of ageing."
+    )
+
+
+class Queue(_Section):
+    """How the queue orders its tasks, and how fast it gives them out."""
+
+    strategy: Strategy = "priority"
     ageing: Duration = Field(
         default=_DEFAULT["queue"]["ageing"], description="Waiting this long is worth one level of priority."
     )
+    by: Grouping = Field(
+        default="feature", description="What round_robin and fair_share tell groups of tasks apart by."
+    )
+    weights: Weights = Field(default={}, description="Of groups, for fair_share; one that is not named has 1.")
+    half_life: Duration = Field(
+        default=_DEFAULT["queue"]["half_life"], description="After so long a start counts half, for fair_share."
+    )
+    concurrency: int | None = Field(default=None, ge=1, description=_CONCURRENCY)
+    rate: Rate = Field(default=None, description=_RATE)
+    quiet: Quiet = Field(default=[], description=_QUIET)
+    lanes: dict[str, Lane] = {}
+    resources: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default={}, description="How many tasks may hold each at once; one that is not named, one task."
+    )
+    alerts: Alerts = Alerts()
+
+    @field_validator("lanes", mode="before")
+    @classmethod
+    def _short_lanes(cls, value: object) -> object:
+        return {name: lane or {} for name, lane in value.items()} if isinstance(value, dict) else value
 
 
 class Execution(_Section):
@@ -111,6 +196,7 @@ class AgentDefinition(_Section):
     capabilities: list[str] = []
     languages: list[str] = []
     max_concurrent: int = Field(1, ge=1)
+    rate: Rate = Field(default=None, description=_RATE)
 
     @model_validator(mode="before")
     @classmethod

@@ -49,6 +49,7 @@ CREATE INDEX tasks_by_level ON tasks (own, closed, born);
 CREATE INDEX tasks_by_category ON tasks (category, closed, born);
 CREATE INDEX tasks_by_feature ON tasks (feature, closed, born) WHERE feature IS NOT NULL;
 CREATE INDEX tasks_by_agent ON tasks (agent, closed, born) WHERE agent IS NOT NULL;
+CREATE INDEX tasks_by_lane ON tasks (lane, closed, born) WHERE lane <> 'default';
 CREATE INDEX tasks_by_update ON tasks (updated);
 
 CREATE TABLE dependencies (task TEXT NOT NULL, needs TEXT NOT NULL, kind TEXT NOT NULL, PRIMARY KEY (task, needs)) WITHOUT ROWID;
@@ -185,8 +186,8 @@ INHERITED = (
     "WHERE d.needs = tasks.id AND d.kind IN ('success', 'always') AND w.closed = 0) FROM tasks WHERE id = ?"
 )
 SET_LEVEL = "UPDATE tasks SET level = ? WHERE id = ?"
-PAIRS = "SELECT d.task, d.needs FROM dependencies d JOIN tasks w ON w.id = d.task WHERE w.closed = 0 AND d.kind IN ('success', 'always')"
-LEVELS = "SELECT id, own FROM tasks WHERE closed = 0 AND id IN (SELECT task FROM dependencies UNION SELECT needs FROM dependencies)"
+PAIRS_ALL = "SELECT d.task, d.needs FROM dependencies d JOIN tasks w ON w.id = d.task WHERE w.closed = 0 AND d.kind IN ('success', 'always')"
+LEVELS_ALL = "SELECT id, own FROM tasks WHERE closed = 0 AND id IN (SELECT task FROM dependencies UNION SELECT needs FROM dependencies)"
 
 PUT_FORWARD = (
     "INSERT OR REPLACE INTO forward (task, needs, born) SELECT w.id, t.id, t.born FROM tasks w JOIN tasks t "

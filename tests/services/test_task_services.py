@@ -17,7 +17,7 @@ from atms_cli.errors import (
     NothingToDoError,
     UsageError,
 )
-from atms_cli.services import agents, attempts, gates, health, queue, tasks
+from atms_cli.services import agents, attempts, dispatch, gates, health, queue, tasks
 from tests.fakes import FakeWorkspace, everything
 
 if TYPE_CHECKING:
@@ -122,8 +122,10 @@ def test_show_tells_the_whole_story(ws: FakeWorkspace) -> None:
     two = add(ws, after=(one,))
     card = tasks.show(ws, two)
     assert card["blocked_by"] == [one]
-    assert card["blockers"] == [{"id": one, "title": "Work", "status": "queued"}]
-    assert tasks.show(ws, one)["dependents"] == [{"id": two, "title": "Work", "status": "queued", "blockers": 1}]
+    assert card["blockers"] == [{"id": one, "title": "Work", "status": "queued", "kind": "success"}]
+    assert tasks.show(ws, one)["dependents"] == [
+        {"id": two, "title": "Work", "status": "queued", "blockers": 1, "kind": "success"}
+    ]
 
 
 def test_filters_know_their_words(ws: FakeWorkspace) -> None:
@@ -472,7 +474,9 @@ def test_agents_of_both_kinds(ws: FakeWorkspace) -> None:
 def dispatched(ws: FakeWorkspace) -> attempts.Start:
     with ws.store.writing("loop") as tx:
         force = attempts.workforce(ws, tx.read, 2, [])
-        (start,) = attempts.dispatch(ws, tx, attempts.upcoming(ws, tx.read, force, tx.read.load(), 1, tx.now))
+        (start,) = attempts.dispatch(
+            ws, tx, dispatch.upcoming(ws, tx.queue(ws.config["queue"]), force, tx.read.load(), 1, tx.now)
+        )
     return start
 
 

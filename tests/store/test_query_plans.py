@@ -21,6 +21,8 @@ HOT = {
     if name.isupper()
     and isinstance(text, str)
     and name != "SCHEMA"
+    # Parts of others.
+    and not name.startswith("_")
     # A rebuild goes over everything, once.
     and not name.endswith("_ALL")
     and not text.lstrip().startswith("INSERT OR IGNORE INTO")
@@ -32,9 +34,10 @@ WHOLE = {
     "AGENTS": "agents",
     "FEATURES": "features",
     "HEARTBEATS": "heartbeats",
+    "STALE": "stale",
 }
 #: These sort a handful of rows that an index has found.
-SORTED = {"BLOCKERS", "WAITING_ON", "DUE", "LOAD", "STUCK"}
+SORTED = {"BLOCKERS", "WAITING_ON", "LOAD", "STUCK", "CHILDREN"}
 
 
 @pytest.fixture(scope="module", params=["empty", "analysed"])
@@ -60,7 +63,9 @@ def plan(connection: Connection, text: str) -> list[str]:
     )
     if re.search(r"\?\d", text):
         values = [0] * max(int(number) for number in re.findall(r"\?(\d+)", text))
-    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+    steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+    # The demands that are left out come as a JSON array.
+    return [step for step in steps if "json_each" not in step]
 
 
 @pytest.mark.parametrize("name", sorted(HOT))
@@ -83,7 +88,15 @@ def test_the_ends_of_indexes_are_all_that_walks(connection: Connection) -> None:
         for name in HOT
         if name not in WHOLE and any(step.startswith("SCAN") for step in plan(connection, HOT[name]))
     }
-    assert walking <= {"LAST_EVENTS", "LAST_EVENT_ID", "NEXT_DUE", "NEXT_EXPIRY"}
+    assert walking <= {
+        "LAST_EVENTS",
+        "LAST_EVENT_ID",
+        "LAST_ATTEMPTS",
+        "STARTS",
+        "SOFT_PAIRS",
+        "NEXT_DUE",
+        "NEXT_EXPIRY",
+    }
 
 
 FILTERS: dict[str, dict[str, object]] = {

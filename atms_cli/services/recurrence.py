@@ -1,0 +1,51 @@
+"""Making the tasks that recurring ones become when their time has come."""
+
+from __future__ import annotations
+
+from atms_cli.domain import moment, recurrence
+from atms_cli.domain import task as tasks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from atms_cli.domain.records import JsonObject, Task
+    from atms_cli.ports import Transaction, Workspace
+
+#: A template whose clock was wrong for years is not counted through minute by minute.
+_MOST_STEPS = 10_000
+
+
+def spawn(ws: Workspace, tx: Transaction) -> list[Task]:
+    """Make what is due of every recurring task; return the new tasks."""
+    made: list[Task] = []
+    for task_id in tx.read.recurring(tx.now):
+        template = tx.read.task(task_id)
+        passed, following = _times(ws, template, tx.now)
+        late_after = moment.plus(tx.now, -recurrence.GRACE_S)
+        for at in recurrence.due(passed, _missed(template), late_after):
+            made += _make(tx, template, at)
+        tx.record([recurrence.recurred(template, following)])
+    return made
+
+
+def _missed(template: Task) -> str:
+    return template["recurrence"]["missed"] if template["recurrence"] else "once"
+
+
+def _times(ws: Workspace, template: Task, now: str) -> tuple[list[str], str]:
+    """Return the times that have passed since a template was last looked at, and the one that follows."""
+    cron = template["recurrence"]["cron"] if template["recurrence"] else ""
+    at, passed = template["not_before"] or now, list[str]()
+    while at <= now:
+        passed.append(at)
+        at = ws.calendar.next(cron, at if len(passed) < _MOST_STEPS else now)
+    return passed, at
+
+
+def _make(tx: Transaction, template: Task, at: str) -> list[Task]:
+    task_id = recurrence.occurrence_id(template["id"], at)
+    if tx.read.history(task_id):
+        # Another clone was first.
+        return []
+    fields: JsonObject = recurrence.occurrence(template, at)
+    tx.record(tasks.create(task_id, fields, created_by=template["metadata"]["created_by"], draft=False))
+    return [tx.read.task(task_id)]
