@@ -1,4 +1,8 @@
-"""Serving groups of tasks in turn, or each by its weight: usage that fades, as in Slurm's multifactor fair-share plugin."""
+"""Whose turn it is among groups of tasks: each in turn, or each by its share of what was started lately.
+
+A group's usage is its number of starts, each worth half as much after every half-life. It is kept as a value and the
+time of its last start, at which the value was so. Nothing is rewritten as time passes.
+"""
 
 from __future__ import annotations
 
@@ -9,62 +13,76 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    #: How much a group was given, decayed, and when it was given something last.
-    Usage = tuple[float, str]
-
+STRATEGIES = ("round_robin", "fair_share")
+_ISO_LENGTH = len("2026-11-22T17:26:00.123Z")
+#: Usage as of the last start, and when that was; no text for a group that never started anything. What stands behind
+#: the time orders starts of the same millisecond.
+Usage = tuple[float, str]
 _NEVER: Usage = (0.0, "")
 
 
 def check_weights(weights: Mapping[str, float]) -> None:
-    """Refuse weights by which nobody would ever be served."""
+    """Refuse a weight that gives no share."""
     for group, weight in weights.items():
         if not 0 < weight < float("inf"):
-            raise UsageError(
-                f"{group} has the weight {weight}", "give each a weight above 0; leave out who should have 1"
-            )
+            raise UsageError(f"the weight of `{group}` is {weight}", "a weight is a number above 0; 1 is usual")
 
 
 def decayed(value: float, seconds: float, half_life_s: float) -> float:
-    """Return what is left of a value that halves every half-life."""
-    return float(value * 0.5 ** (max(seconds, 0.0) / half_life_s))
+    """Return what is left of a usage after that many seconds; a clock that went back takes nothing away."""
+    return float(value * 0.5 ** (max(0.0, seconds) / half_life_s))
 
 
 def used(value: float, at: str, now: str, half_life_s: float) -> float:
-    """Return a group's usage after one more start now; `value` is what it was after the start before, at `at`."""
-    return decayed(value, seconds_between(at, now) if at else 0.0, half_life_s) + 1.0
+    """Return the usage once another start is counted now, from the value at the last one."""
+    return _left((value, at), now, half_life_s) + 1.0
+
+
+def _left(usage: Usage, now: str, half_life_s: float) -> float:
+    value, last_start = usage
+    return decayed(value, seconds_between(last_start[:_ISO_LENGTH], now), half_life_s) if last_start else value
 
 
 def next_group(
     groups: Mapping[str, Usage], strategy: str, weights: Mapping[str, float], now: str, half_life_s: float
 ) -> str:
-    """Return whose turn it is: who waits longest for one (round_robin), or has the least for its weight (fair_share)."""
+    """Return the group whose turn it is: the one that waited longest, or the one that had least for its weight.
 
-    def due(group: str) -> tuple[object, ...]:
-        value, at = groups[group]
-        if strategy == "round_robin":
-            return at, value, group
-        share = decayed(value, seconds_between(at, now) if at else 0.0, half_life_s) / weights.get(group, 1.0)
-        return share, at, group
+    Of equals it is the one that waited longest, then the first by name. A fair share is in proportion to the weights
+    as long as the half-life spans many starts of every group.
+    """
+    return min(_key(group, usage, strategy, weights, now, half_life_s) for group, usage in groups.items())[-1]
 
-    return min(groups, key=due)
+
+def _key(
+    group: str, usage: Usage, strategy: str, weights: Mapping[str, float], now: str, half_life_s: float
+) -> tuple[float, str, str]:
+    share = _left(usage, now, half_life_s) / weights.get(group, 1.0) if strategy == "fair_share" else 0.0
+    return share, usage[1], group
 
 
 def interleave(
-    heads: Mapping[str, Iterator[str]], usage: Mapping[str, Usage], strategy: str, weights: Mapping[str, float], now: str,
+    heads: Mapping[str, Iterator[str]],
+    usage: Mapping[str, Usage],
+    strategy: str,
+    weights: Mapping[str, float],
+    now: str,
     half_life_s: float,
-) -> Iterator[str]:  # fmt: skip
-    """Yield the ids of several groups as if each had been started when it was yielded."""
-    state = {group: usage.get(group, _NEVER) for group in heads}
-    # A time behind `now` for each turn taken here, so that the turns of round_robin have an order.
-    turn = 0
-    while state:
-        group = next_group(state, strategy, weights, now, half_life_s)
+) -> Iterator[str]:
+    """Yield ids from the groups, one after another as if each were started now; nothing is taken ahead of its turn."""
+    from heapq import heapify, heappop, heapreplace
+
+    known = {group: usage.get(group, _NEVER) for group in heads}
+    waiting = [_key(group, known[group], strategy, weights, now, half_life_s) for group in heads]
+    heapify(waiting)
+    started = 0
+    while waiting:
+        group = waiting[0][-1]
         found = next(heads[group], None)
         if found is None:
-            del state[group]
+            heappop(waiting)
             continue
+        started += 1
+        known[group] = used(*known[group], now, half_life_s), f"{now}#{started:012d}"
+        heapreplace(waiting, _key(group, known[group], strategy, weights, now, half_life_s))
         yield found
-        value, at = state[group]
-        turn += 1
-        after = used(value, at, now, half_life_s) if strategy != "round_robin" else value + 1.0
-        state[group] = (after, now if strategy != "round_robin" else f"{now}+{turn:09d}")

@@ -170,7 +170,7 @@ class Loop:
         if read.paused() is not None:
             return False
         force = attempts.workforce(self._ws, read, self._desk.jobs, self._plan.only)
-        throttle = dispatch.Throttle(self._ws, read, now)
+        throttle = dispatch.Throttle(self._ws, read, force, now)
         if dispatch.upcoming(self._ws, read, force, {}, 1, now, throttle):
             return True
         # What is only kept back for a while is waited for; what is paused, or quiet for the night, is not.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from atms_cli.domain import gate as gates
 from atms_cli.services import attempts, dispatch, recurrence
 from atms_cli.services import gates as gate_service
+from atms_cli.services.consequences import follow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Desk:
         force = attempts.workforce(self.ws, tx.read, self.jobs, self.only)
         free = min(room, self.jobs - len(self.works))
         read = tx.queue(self.ws.config["queue"])
-        throttle = dispatch.Throttle(self.ws, read, tx.now)
+        throttle = dispatch.Throttle(self.ws, read, force, tx.now)
         chosen = dispatch.upcoming(self.ws, read, force, self.load(), free, tx.now, throttle)
         self.throttled_until = dispatch.note_limits(tx, throttle) if free > 0 else None
         return attempts.dispatch(self.ws, tx, chosen)
@@ -158,6 +159,7 @@ class Desk:
 
     def _finish(self, tx: Transaction, work: Work) -> None:
         del self.works[work.run]
+        follow(tx, [work.task["id"]])
         task = tx.read.task(work.task["id"])
         self._touched_feature |= task["feature_id"] is not None
         what = "retried" if task["status"] == "queued" else task["status"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from atms_cli.domain import lanes, limits, matching, moment
+from atms_cli.domain import lanes, limits, matching
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from atms_cli.domain.config import LaneSettings
+    from atms_cli.domain.config import LaneSettings, QueueSettings
+    from atms_cli.domain.limits import Limits, LimitState
     from atms_cli.domain.records import Agent, JsonObject, Task
     from atms_cli.ports import ReadModel, Transaction, Workspace
 
@@ -19,98 +20,76 @@ _MOST_DEMANDS = 200
 
 
 class Throttle:
-    """What runs, and which limits that leaves room under; it counts what is started on."""
+    """What runs, and the limits that leaves room under; it counts what is started on."""
 
-    def __init__(self, ws: Workspace, read: ReadModel, now: str) -> None:
-        self._queue = ws.config["queue"]
-        self._read = read
-        self._now = now
-        self._weekday, self._minute = ws.clock.local()
-        self._paused = read.switches("paused")
+    def __init__(self, ws: Workspace, read: ReadModel, force: Sequence[Agent], now: str) -> None:
+        queue = ws.config["queue"]
         active = read.active()
-        self.running = len(active)
-        self.running_in: dict[str, int] = {}
-        for task in active:
-            self._count(lanes.name_of(task))
-        self._held = limits.held_by(active)
-        self._starts: dict[str, list[str]] = {}
-        #: Limits of time that kept something back, by whose they are.
+        rates = _rates(queue, force)
+        weekday, minute = ws.clock.local()
+        self._limits: Limits = {
+            "concurrency": {scope: most for scope, its in _scopes(queue) if (most := its["concurrency"]) is not None},
+            "rates": rates,
+            "quiet": {scope: [limits.parse_window(text) for text in its["quiet"]] for scope, its in _scopes(queue)},
+            "resources": queue["resources"],
+        }
+        self._state: LimitState = {
+            "now": now,
+            "weekday": weekday,
+            "minute": minute,
+            "stopped": {_scope_of(aggregate): "paused" for aggregate in read.switches("paused")},
+            "running": _running(active),
+            "starts": {scope: _starts(read, scope, rate[0]) for scope, rate in rates.items()},
+            "held": limits.held_by(active),
+        }
+        #: Limits of time that kept something back, by the aggregate that stands for them in the journal.
         self.reached: dict[str, JsonObject] = {}
 
-    def _count(self, lane: str) -> None:
-        self.running_in[lane] = self.running_in.get(lane, 0) + 1
+    def running_in(self, lane: str) -> int:
+        """Return how many tasks of a lane run."""
+        return self._state["running"].get(f"lane {lane}", 0)
 
-    def of_queue(self) -> JsonObject | None:
-        """Return the limit of the whole queue that keeps everything back, or None."""
-        return self._of("queue", lanes.WHOLE, self._queue, self.running)
+    def of(self, task: Mapping[str, object], lane: str | None, agent: str | None = None) -> JsonObject | None:
+        """Return the first limit in the way of a start, or None; an empty mapping stands for any task at all."""
+        found = limits.first_limit(task, lane, agent, self._limits, self._state)
+        if found is not None and found["until"] is not None:
+            self.reached[f"limit/{found['scope']}"] = {"limit": found["text"], "until": found["until"]}
+        return found
 
-    def of_lane(self, lane: str) -> JsonObject | None:
-        """Return the limit that keeps a lane back, or None."""
-        settings = lanes.settings_of(self._queue, lane)
-        return self._of(f"lane {lane}", f"lane/{lane}", settings, self.running_in.get(lane, 0))
-
-    def _of(self, scope: str, aggregate: str, settings: LaneSettings, running: int) -> JsonObject | None:
-        if aggregate in self._paused:
-            reason = self._paused[aggregate].get("reason")
-            return _limit("paused", scope, f"the {scope} is paused" + (f": {reason}" if reason else ""))
-        most = settings["concurrency"]
-        if most is not None and running >= most:
-            return _limit("concurrency", scope, f"{running} of at most {most} tasks run in the {scope}")
-        return self._of_time(scope, settings)
-
-    def _of_time(self, scope: str, settings: LaneSettings) -> JsonObject | None:
-        for text in settings["quiet"]:
-            minutes = limits.window_ends_in(limits.parse_window(text), self._weekday, self._minute)
-            if minutes is not None:
-                return self._reached(
-                    "quiet", scope, f"the {scope} is quiet {text}", moment.plus(self._now, minutes * 60)
-                )
-        if settings["rate"] is None:
-            return None
-        return self._of_rate(scope, settings["rate"])
-
-    def _of_rate(self, scope: str, text: str) -> JsonObject | None:
-        rate = limits.parse_rate(text)
-        until = limits.rate_until(self._started(scope, rate[0]), rate, self._now)
-        return None if until is None else self._reached("rate", scope, f"the {scope} starts at most {text}", until)
-
-    def _started(self, scope: str, count: int) -> list[str]:
-        if scope not in self._starts:
-            kind, _, name = scope.partition(" ")
-            self._starts[scope] = self._read.starts(count, **({kind: name} if name else {}))
-        return self._starts[scope]
-
-    def _reached(self, kind: str, scope: str, text: str, until: str) -> JsonObject:
-        self.reached[f"limit/{scope} {kind}"] = {"limit": text, "until": until}
-        return _limit(kind, scope, text, until)
-
-    def of_agent(self, agent: Agent) -> JsonObject | None:
-        """Return the rate that keeps an agent from starting, or None."""
-        return None if agent["rate"] is None else self._of_rate(f"agent {agent['name']}", agent["rate"])
-
-    def of_task(self, task: Task) -> JsonObject | None:
-        """Return what a task has to hold and cannot have, or None."""
-        lacking = limits.lacking(limits.wanted_by(task), self._queue["resources"], self._held)
-        if lacking is None:
-            return None
-        if lacking.startswith("="):
-            return _limit("exclusive", lacking[1:], f"another task with the key {lacking[1:]} runs")
-        return _limit("resource", lacking, f"all of {lacking} is held by tasks that run")
-
-    def started(self, task: Task, agent: Agent | None) -> None:
+    def started(self, task: Task, agent: Agent) -> None:
         """Count a task as running from now on."""
-        lane = lanes.name_of(task)
-        self.running += 1
-        self._count(lane)
-        for name in limits.wanted_by(task):
-            self._held[name] = self._held.get(name, 0) + 1
-        for scope in ("queue", f"lane {lane}", *([f"agent {agent['name']}"] if agent else [])):
-            if scope in self._starts:
-                self._starts[scope].insert(0, self._now)
+        self._state = limits.admit(self._state, task, lanes.name_of(task), agent["name"])
 
 
-def _limit(kind: str, scope: str, text: str, until: str | None = None) -> JsonObject:
-    return {"kind": kind, "scope": scope, "text": text, "until": until}
+def _scopes(queue: QueueSettings) -> list[tuple[str, LaneSettings]]:
+    """Return whose settings hold for what: the whole queue's and each lane's that has some."""
+    return [("queue", queue), *((f"lane {name}", lanes.settings_of(queue, name)) for name in queue["lanes"])]
+
+
+def _rates(queue: QueueSettings, force: Sequence[Agent]) -> dict[str, limits.Rate]:
+    said = {scope: its["rate"] for scope, its in _scopes(queue)} | {
+        f"agent {agent['name']}": agent["rate"] for agent in force
+    }
+    return {scope: limits.parse_rate(text) for scope, text in said.items() if text is not None}
+
+
+def _scope_of(aggregate: str) -> str:
+    return "queue" if aggregate == lanes.WHOLE else aggregate.replace("/", " ", 1)
+
+
+def _running(active: Sequence[Task]) -> dict[str, int]:
+    running: dict[str, int] = {}
+    for task in active:
+        for scope in limits.scopes(lanes.name_of(task), task["assigned_agent"]):
+            running[scope] = running.get(scope, 0) + 1
+    return running
+
+
+def _starts(read: ReadModel, scope: str, count: int) -> list[str]:
+    kind, _, name = scope.partition(" ")
+    if kind == "lane":
+        return read.starts(count, lane=name)
+    return read.starts(count, agent=name) if kind == "agent" else read.starts(count)
 
 
 class _Walk:
@@ -149,17 +128,13 @@ def choose(
     ws: Workspace, read: ReadModel, throttle: Throttle, fit: Fit, room: int, now: str
 ) -> Iterator[tuple[Task, Agent]]:
     """Yield tasks to start, each with an agent: the lanes with the least running first, then in turn."""
-    names = sorted(read.ready_lanes(), key=lambda lane: (throttle.running_in.get(lane, 0), lane))
+    names = sorted(read.ready_lanes(), key=lambda lane: (throttle.running_in(lane), lane))
     walks = {lane: _Walk(ws, read, lane, now) for lane in names}
-
-    def fits(task: Task) -> Agent | None:
-        return None if throttle.of_task(task) else fit(task)
-
     while walks:
         for lane, walk in list(walks.items()):
-            if room <= 0 or throttle.of_queue() is not None:
+            if room <= 0 or throttle.of({}, None) is not None:
                 return
-            found = None if throttle.of_lane(lane) else walk.next(fits)
+            found = None if throttle.of({}, lane) else walk.next(fit)
             if found is None:
                 del walks[lane]
                 continue
@@ -173,17 +148,18 @@ def upcoming(
     throttle: Throttle | None = None,
 ) -> list[tuple[Task, Agent]]:  # fmt: skip
     """Return which tasks start next and with which agents, best first, as long as there is room."""
-    throttle = throttle or Throttle(ws, read, now)
+    limited = throttle or Throttle(ws, read, force, now)
     busy = dict(load)
 
     def fit(task: Task) -> Agent | None:
-        free = [agent for agent in force if throttle.of_agent(agent) is None]
+        lane = lanes.name_of(task)
+        free = [agent for agent in force if limited.of(task, lane, agent["name"]) is None]
         agent = matching.choose(free, task, busy)
         if agent is not None:
             busy[agent["name"]] = busy.get(agent["name"], 0) + 1
         return agent
 
-    return list(choose(ws, read, throttle, fit, room, now))
+    return list(choose(ws, read, limited, fit, room, now))
 
 
 def note_limits(tx: Transaction, throttle: Throttle) -> str | None:

@@ -112,6 +112,10 @@ def _on_each(ws: Workspace, task_ids: Sequence[str], decide: Decision) -> list[T
         resolved = list(dict.fromkeys(tx.read.resolve(task_id) for task_id in task_ids))
         for task_id in resolved:
             tx.record(decide(tx.read.task(task_id), tx))
+        if any(tx.read.task(task_id)["status"] in (*tasks.CLOSED, "failed") for task_id in resolved):
+            from atms_cli.services.consequences import follow
+
+            follow(tx, resolved)
         return [_with_blockers(tx.read, task_id) for task_id in resolved]
 
 
@@ -322,13 +326,16 @@ def _best(ws: Workspace, tx: Transaction, name: str) -> Task:
             f"{name} is already at work on {load[name]} tasks, its limit", "finish or release one first"
         )
     agent = known or anonymous(name)
-    throttle = dispatch.Throttle(ws, tx.queue(ws.config["queue"]), tx.now)
-    limit = throttle.of_queue() or throttle.of_agent(agent)
+    throttle = dispatch.Throttle(ws, tx.queue(ws.config["queue"]), [agent], tx.now)
+    limit = throttle.of({}, None, name)
     if limit is not None:
         raise NothingToDoError(str(limit["text"]), _way_on(limit))
-    for task, _ in dispatch.choose(
-        ws, tx.read, throttle, lambda task: agent if known is None or refusal(agent, task) is None else None, 1, tx.now
-    ):
+
+    def fit(task: Task) -> Agent | None:
+        may = known is None or refusal(agent, task) is None
+        return agent if may and throttle.of(task, lanes.name_of(task), name) is None else None
+
+    for task, _ in dispatch.choose(ws, tx.read, throttle, fit, 1, tx.now):
         return task
     raise NothingToDoError(
         "nothing in the queue can be started now", "see what waits for what: atms task list --blocked"

@@ -338,6 +338,8 @@ def outcome(task: Task, own_bucket: str) -> str:
     """Return what a task means to those that wait for it."""
     if tasks.is_met(task):
         return "met"
-    if task["status"] in (*tasks.DEAD_ENDS, "archived"):
-        return "dead"
+    if task["status"] == "failed":
+        return "failed"
+    if task["status"] in ("cancelled", "archived"):
+        return "dropped"
     return "going" if own_bucket in _GOING else "idle"

@@ -25,7 +25,7 @@ CREATE INDEX events_by_id ON events (id);
 -- `bucket` is the status, with `queued` split into ready, delayed (not_before) and waiting (on dependencies); a template of a
 -- recurring task is in `recurring`.
 -- `level` is the most urgent of the task's own and those of the tasks that wait for it.
--- `outcome` is what the task means to those that wait for it: met, dead, going (it will end by itself), idle.
+-- `outcome` is what the task means to those that wait for it: met, failed, dropped, going (it will end by itself), idle.
 -- `grp` and `tail` are kept for strategies that sort by them (ordering.py), else null.
 CREATE TABLE tasks (
   id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL, title TEXT NOT NULL, status TEXT NOT NULL, bucket TEXT NOT NULL,
@@ -136,8 +136,8 @@ LATEST_ATTEMPT = "SELECT doc FROM attempts WHERE task = ? ORDER BY started DESC 
 
 #: Whether a pair `d` with the other task `t` keeps the first one waiting.
 _HOLDS = (
-    "CASE d.kind WHEN 'success' THEN t.outcome IS NOT 'met' WHEN 'failure' THEN t.outcome IS NOT 'dead' "
-    "WHEN 'always' THEN ifnull(t.outcome, 'idle') NOT IN ('met', 'dead') ELSE t.outcome IS 'going' END"
+    "CASE d.kind WHEN 'success' THEN t.outcome IS NOT 'met' WHEN 'failure' THEN t.outcome IS NOT 'failed' "
+    "WHEN 'always' THEN ifnull(t.outcome, 'idle') NOT IN ('met', 'failed', 'dropped') ELSE t.outcome IS 'going' END"
 )
 #: Open dependencies of a task.
 BLOCKERS = (
