@@ -10,6 +10,7 @@ from atms_cli.domain import agent as agents
 from atms_cli.domain import gate as gates
 from atms_cli.domain import task as tasks
 from atms_cli.domain.feature import CATEGORIES as FEATURE_CATEGORIES
+from atms_cli.domain.recurrence import MISSED
 from atms_cli.store.importers import FORMS
 from atms_cli.store.listing import SORTS
 
@@ -78,6 +79,43 @@ Timeout = Annotated[
     str | None, Option("--timeout", metavar="DURATION", help="Stop an attempt that takes longer, like 90s, 15m, 2h.")
 ]
 Retries = Annotated[int | None, Option("--retries", min=0, metavar="N", help="Attempts after the first one.")]
+Lane = Annotated[
+    str | None, Option("--lane", metavar="LANE", help="The named queue that it goes through; `default` if not given.")
+]
+Soft = Annotated[
+    list[str] | None, Option("--soft-after", metavar="ID", help="After this task if that one can run; repeatable.")
+]
+AfterFailure = Annotated[
+    list[str] | None, Option("--after-failure", metavar="ID", help="Only if this task fails; repeatable.")
+]
+AfterAny = Annotated[
+    list[str] | None, Option("--after-any", metavar="ID", help="Once this task has ended, however it did; repeatable.")
+]
+Needs = Annotated[
+    list[str] | None, Option("--needs", metavar="RESOURCE", help="What it holds while it runs, like db; repeatable.")
+]
+Exclusive = Annotated[
+    str | None, Option("--exclusive", metavar="KEY", help="Never run beside another task with the same key.")
+]
+Every = Annotated[
+    str | None, Option("--every", metavar="CRON", help="Do it again and again, like '30 3 * * *'; in local time.")
+]
+Missed = Annotated[
+    str | None,
+    Option("--missed", metavar="HOW", help="Times that passed while no loop ran: " + ", ".join(MISSED) + "."),
+]
+Rollup = Annotated[bool, Option("--rollup", help="Nobody works on it: it ends when the tasks with it as parent have.")]
+LinkKind = Annotated[
+    str | None,
+    Option("--kind", metavar="KIND", help="How the other must end: " + ", ".join(tasks.DEPENDENCY_KINDS) + "."),
+]
+GraphFormat = Annotated[
+    str | None, Option("--format", metavar="F", help="One of: text, dot, mermaid; text if not given.")
+]
+GraphTask = Annotated[
+    str | None,
+    Argument(metavar="[ID]", help="What this task waits for and what waits for it; all open tasks if not given."),
+]
 Draft = Annotated[bool, Option("--draft", help="Keep it out of the queue for now.")]
 Statuses = Annotated[
     list[str] | None, Option("--status", metavar="S", help="One of: " + ", ".join(tasks.STATUSES) + "; repeatable.")
@@ -131,6 +169,21 @@ ImportDryRun = Annotated[bool, Option("--dry-run", help="Show what would be adde
 ExportFormat = Annotated[
     str | None, Option("--format", metavar="F", help="One of: json, jsonl, csv, md; json if not given.")
 ]
+
+# The queue
+OneLane = Annotated[str | None, Option("--lane", metavar="LANE", help="This lane; the whole queue if not given.")]
+Explained = Annotated[bool, Option("--explain", help="Say why it is this one.")]
+First = Annotated[bool, Option("--first", help="Before all others of its lane.")]
+Last = Annotated[bool, Option("--last", help="Behind all others of its lane.")]
+Before = Annotated[str | None, Option("--before", metavar="ID", help="Right before this task.")]
+IdsAndPriority = Annotated[
+    list[str],
+    Argument(metavar="[ID]... PRIORITY", help="Tasks and their new priority; without tasks those that options name."),
+]
+SomeTaskIds = Annotated[
+    list[str] | None, Argument(metavar="[ID]...", help="Tasks; those that options name if not given.")
+]
+QueueKey = Annotated[str, Argument(metavar="KEY", help="A setting of the queue, like strategy or lanes.docs.rate.")]
 
 # Agents
 AgentName = Annotated[str, Argument(metavar="NAME", help="The agent's name.")]

@@ -7,11 +7,17 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "task": (
         "atms_cli.cli.task",
         (
-            "add", "list_", "show", "update", "depend", "queue", "start", "done", "fail", "cancel", "reopen", "retry", "claim", "release",
-            "heartbeat", "logs", "wait", "import_", "export",
+            "add", "list_", "show", "update", "depend", "queue", "start", "done", "fail", "block", "unblock", "cancel", "reopen",
+            "retry", "archive", "claim", "release", "heartbeat", "logs", "wait", "graph", "import_", "export",
         ),
     ),
-    "queue": ("atms_cli.cli.queue", ("status", "list_", "next_", "explain", "pause", "resume")),
+    "queue": (
+        "atms_cli.cli.queue",
+        (
+            "status", "list_", "next_", "explain", "pause", "resume", "drain", "move", "prioritize", "hold", "release", "retry", "dead",
+            "stats", "set_",
+        ),
+    ),
     "agent": ("atms_cli.cli.agent", ("register", "list_", "show", "heartbeat", "remove")),
     "feature": ("atms_cli.cli.feature", ("list_", "show", "suggest", "approve", "reject", "plan", "sync", "diff")),
     "gate": ("atms_cli.cli.gate", ("add", "list_", "show", "remove", "run")),

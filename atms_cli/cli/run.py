@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from atms_cli.loop.forever import Plan
 
 
+#: Columns of a bar of the plan.
+_BAR = 24
+
+
 def run(
     call: Call,
     drain: o.Drain = False,
@@ -50,9 +54,13 @@ def _rehearse(call: Call, plan: Plan) -> int:
 def _steps(call: Call, steps: Sequence[JsonObject]) -> str:
     from atms_cli.cli.render import strings, table
 
+    ends = [float(str(step["finish_s"])) for step in steps if step["finish_s"] is not None]
+    whole = max(ends, default=0.0) or 1.0
     rows = [
         (
             (str(step["order"]), ""),
+            (_bar(step, whole), "cyan"),
+            (_when(step), ""),
             (str(step["task"]), "bold"),
             (str(step["agent"] or "nobody"), "" if step["agent"] else "yellow"),
             (", ".join(strings(step["gates"])), "dim"),
@@ -60,4 +68,19 @@ def _steps(call: Call, steps: Sequence[JsonObject]) -> str:
         )
         for step in steps
     ]
-    return table(call, ("#", "TASK", "AGENT", "GATES", "TITLE"), rows, stretch=4)
+    return table(call, ("#", "WHEN", "START", "TASK", "AGENT", "GATES", "TITLE"), rows, stretch=6)
+
+
+def _bar(step: JsonObject, whole: float) -> str:
+    """Return where a task stands between now and the end of the whole plan."""
+    if step["start_s"] is None:
+        return ""
+    begin = round(float(str(step["start_s"])) / whole * _BAR)
+    end = max(begin + 1, round(float(str(step["finish_s"])) / whole * _BAR))
+    return ("·" * begin + "█" * (end - begin)).ljust(_BAR, "·")[:_BAR]
+
+
+def _when(step: JsonObject) -> str:
+    from atms_cli.domain.moment import describe_duration
+
+    return "" if step["start_s"] is None else f"+{describe_duration(float(str(step['start_s'])))}"

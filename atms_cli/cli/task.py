@@ -69,6 +69,15 @@ def add(
     command: o.Command = None,
     prompt: o.Prompt = None,
     agent: o.Agent = None,
+    lane: o.Lane = None,
+    soft_after: o.Soft = None,
+    after_failure: o.AfterFailure = None,
+    after_any: o.AfterAny = None,
+    needs: o.Needs = None,
+    exclusive: o.Exclusive = None,
+    every: o.Every = None,
+    missed: o.Missed = None,
+    rollup: o.Rollup = False,
     cwd: o.WorkingDirectory = None,
     env: o.Environment = None,
     deadline: o.Deadline = None,
@@ -85,11 +94,23 @@ def add(
         "estimated_effort": effort, "business_value": call.text(value), "parent_id": parent, "feature_id": feature, "tags": _each(tag),
         "required_capabilities": _each(cap), "command": command, "prompt": call.text(prompt), "agent": agent,
         "deadline": _time(call, deadline), "not_before": _time(call, not_before), "timeout": _duration(timeout),
-        "max_attempts": None if retries is None else retries + 1,
+        "max_attempts": None if retries is None else retries + 1, "lane": lane, "resources": _each(needs), "exclusive": exclusive,
+        "recurrence": _recurrence(every, missed), "rollup": rollup or None,
     })  # fmt: skip
     fields |= _nested(cwd, env, gate, criterion)
-    task = service.add(call.workspace, fields, after=many(after), draft=draft)
+    others = {"soft": many(soft_after), "failure": many(after_failure), "always": many(after_any)}
+    task = service.add(call.workspace, fields, after=many(after), draft=draft, otherwise_after=others)
     call.answer(task, [task["id"]], lambda: _added(call, task))
+    if task["status"] == "created" and not draft and not every:
+        call.say("the queue takes nothing new in now, so it is a draft; later: atms task queue " + task["id"])
+
+
+def _recurrence(every: str | None, missed: str | None) -> JsonObject | None:
+    from atms_cli.domain.recurrence import MISSED
+
+    if missed is not None and (every is None or missed not in MISSED):
+        raise UsageError(f"`--missed {missed}` says nothing", f"give --every too, and one of: {', '.join(MISSED)}")
+    return None if every is None else {"cron": every, "missed": missed or "once"}
 
 
 def _nested(
@@ -104,6 +125,8 @@ def _added(call: Call, task: Task) -> str:
     from atms_cli.cli.render import task_line
 
     waits = f"  (waits for {', '.join(task['blocked_by'])})" if task["blocked_by"] else ""
+    if task["recurrence"]:
+        waits = f"  (every {task['recurrence']['cron']}, next at {task['not_before']})"
     return task_line(call, task) + call.style(waits, "dim")
 
 
@@ -174,6 +197,9 @@ def update(
     command: o.Command = None,
     prompt: o.Prompt = None,
     agent: o.Agent = None,
+    lane: o.Lane = None,
+    needs: o.Needs = None,
+    exclusive: o.Exclusive = None,
     cwd: o.WorkingDirectory = None,
     env: o.Environment = None,
     deadline: o.Deadline = None,
@@ -187,7 +213,7 @@ def update(
         "estimated_effort": effort, "business_value": call.text(value), "parent_id": parent, "feature_id": feature,
         "required_capabilities": _each(cap), "command": command, "prompt": call.text(prompt), "agent": agent,
         "deadline": _time(call, deadline), "not_before": _time(call, not_before), "timeout": _duration(timeout),
-        "max_attempts": None if retries is None else retries + 1,
+        "max_attempts": None if retries is None else retries + 1, "lane": lane, "resources": _each(needs), "exclusive": exclusive,
     })  # fmt: skip
     changes |= _nested(cwd, env, gate, criterion)
     if not changes and not tag and not untag:
@@ -207,10 +233,25 @@ def _changed(call: Call, tasks: Sequence[Task], verb: str) -> None:
     call.answer(tasks[0] if len(tasks) == 1 else tasks, [task["id"] for task in tasks], text)
 
 
-def depend(call: Call, task_ids: o.TaskIds, on: o.On, remove: o.RemoveLink = False) -> None:
+def depend(call: Call, task_ids: o.TaskIds, on: o.On, kind: o.LinkKind = None, remove: o.RemoveLink = False) -> None:
     """Make tasks wait for others."""
     verb = f"{'no longer waits' if remove else 'waits'} for {', '.join(on)}"
-    _changed(call, service.depend(call.workspace, task_ids, on, removing=remove), verb)
+    _changed(call, service.depend(call.workspace, task_ids, on, removing=remove, kind=kind or "success"), verb)
+
+
+def block(call: Call, task_ids: o.TaskIds, reason: o.Reason = None) -> None:
+    """Hold tasks: nobody works on them until they are unblocked."""
+    _changed(call, service.block(call.workspace, task_ids, call.text(reason)), "blocked")
+
+
+def unblock(call: Call, task_ids: o.TaskIds, reason: o.Reason = None) -> None:
+    """Let blocked tasks go on, at their old place in the queue."""
+    _changed(call, service.unblock(call.workspace, task_ids, call.text(reason)), "unblocked")
+
+
+def archive(call: Call, task_ids: o.TaskIds, reason: o.Reason = None) -> None:
+    """Put tasks that have ended out of sight; `task list --status archived` shows them."""
+    _changed(call, service.archive(call.workspace, task_ids, call.text(reason)), "archived")
 
 
 def queue(call: Call, task_ids: o.TaskIds) -> None:

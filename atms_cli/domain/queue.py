@@ -9,7 +9,7 @@ time passes, whatever the strategy.
 from __future__ import annotations
 
 from atms_cli.domain.moment import describe_duration, seconds_between, to_ms
-from atms_cli.domain.task import ACTIVE, CLOSED, DEAD_ENDS, PRIORITIES, level
+from atms_cli.domain.task import ACTIVE, CLOSED, DEAD_ENDS, PRIORITIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 _LEVELS = len(PRIORITIES)
 
 
-def effective_priority(priority: str, waited_s: float, ageing_s: float) -> float:
+def effective_priority(own_level: int, waited_s: float, ageing_s: float) -> float:
     """Return the priority with ageing: one point a level, and one for each ageing period waited.
 
-    The base is 4 for critical down to 0 for background.
+    The base is 4 for critical (level 0) down to 0 for background (level 4).
     """
-    return _LEVELS - 1 - level(priority) + waited_s / ageing_s
+    return _LEVELS - 1 - own_level + waited_s / ageing_s
 
 
 def merge(runs: Sequence[Iterator[tuple[str, str]]], strategy: str, ageing_s: float) -> Iterator[str]:
@@ -68,7 +68,7 @@ def inherit(own: Mapping[str, int], needs: Mapping[str, Sequence[str]]) -> dict[
     return levels
 
 
-def waits_for(task: Task, dependencies: Sequence[Dependency], now: str, *, paused: bool) -> list[JsonObject]:
+def waits_for(task: Task, dependencies: Sequence[Dependency], now: str) -> list[JsonObject]:
     """Return what keeps a task from starting, each as kind and words; nothing for one that may start now."""
     if task["status"] in CLOSED or task["status"] == "failed":
         return [
@@ -88,27 +88,31 @@ def waits_for(task: Task, dependencies: Sequence[Dependency], now: str, *, pause
         reasons.append(
             {"kind": task["status"], "text": f"it is {task['status']}: {task['reason'] or 'no reason given'}"}
         )
-    reasons.extend(
-        _waits_for_dependency(task, dependency) for dependency in dependencies if dependency["status"] != "completed"
-    )
+    reasons.extend(_waits_for_dependency(task, dependency) for dependency in dependencies)
     if task["not_before"] and task["not_before"] > now:
         left = describe_duration(seconds_between(now, task["not_before"]))
         reasons.append(
             {"kind": "time", "text": f"not before {task['not_before']} (in {left})", "until": task["not_before"]}
         )
-    if paused:
-        reasons.append({"kind": "paused", "text": "the queue is paused"})
+    if task["rollup"] and not reasons:
+        reasons.append({"kind": "parts", "text": "nobody works on it: it ends when all of its parts have"})
     return reasons
+
+
+_WORDS = {
+    "success": "it depends on {id} ({title}), which is {status}",
+    "failure": "it starts only if {id} ({title}) fails, which is {status}",
+    "always": "it starts once {id} ({title}) has ended, which is {status}",
+    "soft": "it goes after {id} ({title}), which is {status}",
+}
 
 
 def _waits_for_dependency(task: Task, dependency: Dependency) -> JsonObject:
     status = dependency["status"].replace("_", " ")
+    words = _WORDS[dependency["kind"]].format(id=dependency["id"], title=dependency["title"], status=status)
     reason: JsonObject = {
-        "kind": "dependency",
-        "id": dependency["id"],
-        "status": dependency["status"],
-        "text": f"it depends on {dependency['id']} ({dependency['title']}), which is {status}",
-    }
+        "kind": "dependency", "id": dependency["id"], "status": dependency["status"], "when": dependency["kind"], "text": words,
+    }  # fmt: skip
     if dependency["status"] in DEAD_ENDS:
         again = "retry" if dependency["status"] == "failed" else "reopen"
         without = f"atms task depend {task['id']} --on {dependency['id']} --remove"

@@ -1,53 +1,42 @@
-"""Tasks that are done again and again: a template, and which of its times become tasks of their own."""
+"""Recurring tasks: which occurrences of a template become tasks now, and the ids they have on every clone."""
 
 from __future__ import annotations
+
+from atms_cli.domain.moment import seconds_between
+from atms_cli.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from atms_cli.domain.records import Fact, JsonObject, Task
-
-#: What becomes of times that passed while nobody looked: none of them is made up for, the last one, or all.
+#: What becomes of occurrences that went by while nobody looked: none of them, the newest for all, or each.
 MISSED = ("skip", "once", "all")
-#: So many are made up for at the most.
-MOST_MADE_UP = 100
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+#: An occurrence that was noticed within this time was not missed.
+ON_TIME_S = 300.0
+#: So many at most at once; the newest are kept.
+MOST_AT_ONCE = 100
+#: As in system/ids.py, which domain cannot see; a test holds them equal.
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_LENGTH = 10
-#: A time that is past by less than this was not missed.
-GRACE_S = 60.0
-#: Of a template, what the tasks made from it have not.
-_OF_THE_TEMPLATE = frozenset((
-    "id", "status", "recurrence", "not_before", "place", "lease", "run", "result", "reason", "attempts", "assigned_agent", "blocked_by",
-    "dependencies", "dependency_kinds",
-))  # fmt: skip
 
 
-def due(passed: Sequence[str], missed: str, late_after: str) -> list[str]:
-    """Return which of the times that have passed, oldest first, become tasks; one after `late_after` was not missed."""
+def check_missed(missed: str) -> None:
+    """Refuse a word that is no policy."""
+    if missed not in MISSED:
+        raise UsageError(f"`{missed}` is no way to treat missed occurrences", f"choose one of: {', '.join(MISSED)}")
+
+
+def due(occurrences: Sequence[str], missed: str, now: str, most: int = MOST_AT_ONCE) -> list[str]:
+    """Return the occurrences that become tasks now, oldest first, of those since the last time, in any order."""
+    past = sorted({at for at in occurrences if at <= now})[-most:]
     if missed == "all":
-        return list(passed[-MOST_MADE_UP:])
-    if missed == "once":
-        return list(passed[-1:])
-    return [at for at in passed if at > late_after][-1:]
+        return past
+    return [at for at in past[-1:] if missed == "once" or seconds_between(at, now) <= ON_TIME_S]
 
 
-def occurrence_id(template: str, at: str) -> str:
-    """Return the id of the task that a template becomes at a time: the same on every clone, so that it is made once."""
+def occurrence_id(template_id: str, at: str) -> str:
+    """Return the id of the task for an occurrence: the same on every clone, so that two that spawn it make one task."""
     from hashlib import sha256
 
-    digest = sha256(f"recurrence\0{template}\0{at}".encode()).digest()
-    return _ALPHABET[10 + digest[0] % 22] + "".join(_ALPHABET[byte & 31] for byte in digest[1:_ID_LENGTH])
-
-
-def occurrence(template: Task, at: str) -> JsonObject:
-    """Return the fields of the task that a template becomes at a time."""
-    whole: JsonObject = {**template}  # type: ignore[dict-item]  # a Task is JSON throughout
-    own = {name: value for name, value in whole.items() if name not in _OF_THE_TEMPLATE and not name.endswith("_at")}
-    properties = {**template["metadata"]["properties"], "recurs_from": template["id"], "occurrence": at}
-    return {**own, "metadata": {**template["metadata"], "properties": properties}}
-
-
-def recurred(template: Task, following: str) -> Fact:
-    """Return that a template's time has come, and when it comes next."""
-    return "task.recurred", template["id"], {"not_before": following}
+    digest = sha256(f"{template_id} {at}".encode()).digest()[:_ID_LENGTH]
+    return ALPHABET[10 + digest[0] % 22] + "".join(ALPHABET[byte & 31] for byte in digest[1:])

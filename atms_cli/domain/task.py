@@ -656,6 +656,26 @@ def cancel(task: Task, reason: str | None) -> list[Fact]:
     return [("task.cancelled", task["id"], _because(reason))]
 
 
+#: Of a template, what the tasks made from it have not.
+_OF_THE_TEMPLATE = frozenset((
+    "id", "status", "recurrence", "not_before", "place", "lease", "run", "result", "reason", "attempts", "assigned_agent", "blocked_by",
+    "dependencies", "dependency_kinds",
+))  # fmt: skip
+
+
+def occurrence(template: Task, at: str) -> JsonObject:
+    """Return the fields of the task that a template of a recurring task becomes at a time."""
+    whole: JsonObject = {**template}  # type: ignore[dict-item]  # a Task is JSON throughout
+    own = {name: value for name, value in whole.items() if name not in _OF_THE_TEMPLATE and not name.endswith("_at")}
+    properties = {**template["metadata"]["properties"], "recurs_from": template["id"], "occurrence": at}
+    return {**own, "metadata": {**template["metadata"], "properties": properties}}
+
+
+def recur(template: Task, following: str) -> list[Fact]:
+    """Note that a template's time has come, and when it comes next."""
+    return [("task.recurred", template["id"], {"not_before": following})]
+
+
 def archive(task: Task, reason: str | None) -> list[Fact]:
     """Put a task that has ended out of sight."""
     if task["status"] == "archived":

@@ -9,13 +9,19 @@ from atms_cli.errors import AtmsError, NothingToDoError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from atms_cli.domain.records import JsonObject, Task
+    from atms_cli.domain.records import Agent, JsonObject, Task
     from atms_cli.ports import ReadModel, TaskFilter, Workspace
+    from atms_cli.services.dispatch import Throttle
 
-#: `queue explain` counts the tasks ahead up to this many.
+#: `queue explain` counts the tasks ahead up to this many, and names the first of them.
 _MOST_AHEAD = 1000
+_SHOWN_AHEAD = 5
+_MOST_CAUSES = 5
+#: A way of two ends is the dependency itself.
+_DIRECT = 2
+_TAIL_LINES = 5
 
 
 def _order(ws: Workspace, read: ReadModel) -> Iterator[str]:
@@ -57,14 +63,36 @@ def status(ws: Workspace) -> JsonObject:
     active = sum(counts.get(name, 0) for name in ("assigned", "in_progress", "validating"))
     return {
         "ready": counts.get("ready", 0),
-        "blocked": counts.get("blocked", 0) + counts.get("waiting", 0),
+        "blocked": sum(counts.get(name, 0) for name in ("blocked", "waiting", "family")),
         "stuck": read.stuck(),
         "delayed": counts.get("delayed", 0),
         "running": active,
         "paused": read.paused() is not None,
         "pause_reason": (read.paused() or {}).get("reason"),
+        "draining": lanes.WHOLE in read.switches("draining"),
         "strategy": ws.config["queue"]["strategy"],
+        "recurring": counts.get("recurring", 0),
+        "lanes": _lanes(ws, read),
+        "throttled": [
+            {"limit": each.get("limit"), "until": each.get("until")} for each in read.switches("throttled").values()
+        ],
+        "alerts": [{"alert": name.partition("/")[2], **about} for name, about in read.switches("alerted").items()],
     }
+
+
+def _lanes(ws: Workspace, read: ReadModel) -> list[JsonObject]:
+    """Return what is to be said of each lane that has settings or ready tasks, if there is more than the usual one."""
+    names = {*ws.config["queue"]["lanes"], *read.ready_lanes()}
+    if names <= {lanes.DEFAULT}:
+        return []
+    paused, draining = read.switches("paused"), read.switches("draining")
+    return [
+        {
+            "lane": name, "strategy": lanes.settings_of(ws.config["queue"], name)["strategy"],
+            "paused": f"lane/{name}" in paused, "draining": f"lane/{name}" in draining,
+        }
+        for name in sorted(names)
+    ]  # fmt: skip
 
 
 def _aggregate(lane: str | None) -> str:
@@ -151,42 +179,122 @@ def matching(ws: Workspace, wanted: TaskFilter, task_ids: Sequence[str]) -> list
 
 
 def explain(ws: Workspace, task_id: str) -> JsonObject:
-    """Say where a task is in the queue and what it waits for."""
+    """Say where a task is in the queue, why, what it waits for, and when it will probably start and be done."""
     read, now = ws.store.queue(ws.config["queue"]), _now(ws)
     task = read.task(task_id)
-    waits = queue.waits_for(task, read.blockers(task["id"]), now, paused=read.paused() is not None)
-    ageing = ws.config["queue"]["ageing"]
-    waited = seconds_between(task["queued_at"], now) if task["queued_at"] else 0.0
-    explanation: JsonObject = {
+    waits = queue.waits_for(task, read.blockers(task["id"]), now)
+    explanation = {**_standing(ws, read, task, now), "waits_for": [*waits], "root_causes": _root_causes(read, task)}
+    if task["status"] == "queued" and not task["rollup"]:
+        if not waits:
+            explanation |= _rank(ws, read, task["id"])
+            explanation["waits_for"] = [*_held_back(ws, read, task, now)]
+        from random import Random
+
+        from atms_cli.services import planning
+
+        explanation["forecast"] = {**planning.predict(ws, read, task["id"], now, Random(task["id"]))}  # noqa: S311  no secret
+    return explanation
+
+
+def _standing(ws: Workspace, read: ReadModel, task: Task, now: str) -> JsonObject:
+    """Return what decides a task's place."""
+    settings = lanes.settings_of(ws.config["queue"], lanes.name_of(task))
+    _, pin, own_level, since, _, _ = read.place(task["id"])
+    own = lanes.place_of(task)[1]
+    waited = seconds_between(since, now) if since else 0.0
+    return {
         "id": task["id"],
         "title": task["title"],
         "status": task["status"],
         "priority": task["priority"],
-        "strategy": ws.config["queue"]["strategy"],
+        "lane": lanes.name_of(task),
+        "strategy": settings["strategy"],
         "waited_s": round(waited, 3),
-        "effective_priority": round(queue.effective_priority(task["priority"], waited, ageing), 4),
-        "base_priority": queue.effective_priority(task["priority"], 0.0, ageing),
-        "waits_for": list(waits),
+        "base_priority": queue.effective_priority(own, 0.0, settings["ageing"]),
+        "inherited": queue.effective_priority(own_level, 0.0, settings["ageing"]) if own_level < own else None,
+        "effective_priority": round(queue.effective_priority(own_level, waited, settings["ageing"]), 4),
+        "pinned": None if not pin else "first" if pin < 0 else "last",
         "rank": None,
+        "ahead": [],
+        "forecast": None,
     }
-    if task["status"] == "queued" and all(reason["kind"] == "paused" for reason in waits):
-        explanation["rank"] = _rank(ws, read, task["id"])
-        explanation["waits_for"] = [*waits, *_nobody(ws, read, task)]
-    return explanation
 
 
-def _nobody(ws: Workspace, read: ReadModel, task: Task) -> list[JsonObject]:
-    """Say why `atms run` would not start a task that nothing else keeps waiting."""
-    from atms_cli.services import attempts
+def _root_causes(read: ReadModel, task: Task) -> list[JsonObject]:
+    """Return the tasks that really hold one up, with the way to each, if they are not those that it waits for itself."""
+    from itertools import islice
 
-    reason = attempts.why_nobody(attempts.workforce(ws, read, 1, ()), task)
-    return [] if reason is None else [{"kind": "agent", "text": f"`atms run` has nobody for it: {reason}"}]
+    from atms_cli.domain.criticalpath import root_causes
+
+    found: list[JsonObject] = []
+    for cause, path in islice(root_causes(task["id"], read.blockers), _MOST_CAUSES):
+        if len(path) > _DIRECT:
+            other = read.task(cause)
+            found.append({"id": cause, "title": other["title"], "status": other["status"], "path": [*path]})
+    return found
 
 
-def _rank(ws: Workspace, read: ReadModel, task_id: str) -> int | None:
+def _held_back(ws: Workspace, read: ReadModel, task: Task, now: str) -> list[JsonObject]:
+    """Say what keeps a ready task from starting: limits, or that nobody is there for it."""
+    from atms_cli.services import attempts, dispatch
+
+    force = attempts.workforce(ws, read, ws.config["execution"]["jobs"], ())
+    able = [agent for agent in force if attempts.why_nobody([agent], task) is None]
+    throttle = dispatch.Throttle(ws, read, able, now)
+    limit = throttle.of(task, lanes.name_of(task))
+    held = [limit] if limit is not None else []
+    reason = attempts.why_nobody(force, task)
+    if reason is not None:
+        return [*held, {"kind": "agent", "text": f"`atms run` has nobody for it: {reason}"}]
+    load = read.load()
+    busy = [each for agent in able if (each := _busy(throttle, agent, task, load))]
+    return [*held, *(busy if not held and len(busy) == len(able) else [])]
+
+
+def _busy(throttle: Throttle, agent: Agent, task: Task, load: Mapping[str, int]) -> JsonObject | None:
+    """Return why an agent that may take a task cannot now."""
+    running = load.get(agent["name"], 0)
+    if running >= agent["max_concurrent"]:
+        return {
+            "kind": "agent",
+            "text": f"{agent['name']} is at work on {running} of at most {agent['max_concurrent']} tasks",
+        }
+    return throttle.of(task, lanes.name_of(task), agent["name"])
+
+
+def _rank(ws: Workspace, read: ReadModel, task_id: str) -> JsonObject:
+    """Return a ready task's place, and the first of those ahead of it."""
+    ahead: list[str] = []
     for rank, other in enumerate(_order(ws, read), start=1):
         if other == task_id:
-            return rank
+            first = [read.task(each) for each in ahead[:_SHOWN_AHEAD]]
+            return {"rank": rank, "ahead": [{"id": each["id"], "title": each["title"]} for each in first]}
         if rank >= _MOST_AHEAD:
             break
-    return None
+        ahead.append(other)
+    return {"rank": None, "more_than": _MOST_AHEAD}
+
+
+def dead_letters(ws: Workspace) -> list[JsonObject]:
+    """Return the tasks that used up their attempts, newest first, each with the reason and the end of its log."""
+    read = ws.store.reading()
+    return [
+        {
+            "id": task["id"], "title": task["title"], "attempts": task["attempts"], "reason": task["reason"],
+            "failed_at": task["failed_at"], "log_tail": _log_tail(ws, task),
+        }
+        for task in sorted(read.of_status("failed"), key=lambda task: task["failed_at"] or "", reverse=True)
+    ]  # fmt: skip
+
+
+def _log_tail(ws: Workspace, task: Task) -> str:
+    log = (task["result"] or {}).get("log")
+    run, _, name = log.partition("/") if isinstance(log, str) else ("", "", "")
+    return ws.run_files.tail(run, name, _TAIL_LINES) if run and name else ""
+
+
+def stats(ws: Workspace) -> JsonObject:
+    """Return how the queue is doing: size, waiting, throughput, and what is stuck or starves."""
+    from atms_cli.services import measures
+
+    return measures.of_queue(ws, ws.store.queue(ws.config["queue"]), _now(ws))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from atms_cli.domain import moment, recurrence
+from atms_cli.domain import recurrence
 from atms_cli.domain import task as tasks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from atms_cli.domain.records import JsonObject, Task
+    from atms_cli.domain.records import Task
     from atms_cli.ports import Transaction, Workspace
 
 #: A template whose clock was wrong for years is not counted through minute by minute.
@@ -20,10 +20,9 @@ def spawn(ws: Workspace, tx: Transaction) -> list[Task]:
     for task_id in tx.read.recurring(tx.now):
         template = tx.read.task(task_id)
         passed, following = _times(ws, template, tx.now)
-        late_after = moment.plus(tx.now, -recurrence.GRACE_S)
-        for at in recurrence.due(passed, _missed(template), late_after):
+        for at in recurrence.due(passed, _missed(template), tx.now):
             made += _make(tx, template, at)
-        tx.record([recurrence.recurred(template, following)])
+        tx.record(tasks.recur(template, following))
     return made
 
 
@@ -46,6 +45,9 @@ def _make(tx: Transaction, template: Task, at: str) -> list[Task]:
     if tx.read.history(task_id):
         # Another clone was first.
         return []
-    fields: JsonObject = recurrence.occurrence(template, at)
-    tx.record(tasks.create(task_id, fields, created_by=template["metadata"]["created_by"], draft=False))
+    tx.record(
+        tasks.create(
+            task_id, tasks.occurrence(template, at), created_by=template["metadata"]["created_by"], draft=False
+        )
+    )
     return [tx.read.task(task_id)]

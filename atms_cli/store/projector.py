@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     Load = Callable[[str, int, int], Event]
 
 #: Where TASK_ROW has what others depend on.
-_OUTCOME, _OWN, _CLOSED, _LEVEL = (sql.TASK_COLUMNS.index(name) for name in ("outcome", "own", "closed", "level"))
+_OUTCOME, _OWN, _CLOSED, _LEVEL, _BORN = (
+    sql.TASK_COLUMNS.index(name) for name in ("outcome", "own", "closed", "level", "born")
+)
 
 #: Ends of an attempt by the event that brings it, for the list of attempts.
 _ATTEMPT_ENDS = {
@@ -260,11 +262,12 @@ class Projector:
             row = (*row[:_LEVEL], inherited, *row[_LEVEL + 1 :])
             self._change(key, before, row)
         self._row = row
-        if self._relinked or before is None:
+        if self._relinked or before is None or before[_BORN] != born:
             self._note_forward(key, task)
         return needs
 
     def _note_forward(self, key: str, task: Task) -> None:
+        self._run(sql.FORGET_FORWARD, (key, key))
         for need in task["dependencies"]:
             self._run(sql.PUT_FORWARD, (key, need))
         for (dependent,) in self._run(sql.DEPENDENTS, (key,)).fetchall():

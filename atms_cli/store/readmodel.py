@@ -119,9 +119,14 @@ class ReadModel:
             rows = self._run(sql.STARTS, (limit,))
         return [row[0] for row in rows]
 
-    def last_attempts(self, limit: int) -> list[tuple[Attempt, str, str]]:
-        """Return the newest attempts with the category and the complexity of their tasks."""
-        return [(decode(row[0]), row[1], row[2] or "moderate") for row in self._run(sql.LAST_ATTEMPTS, (limit,))]
+    def last_attempts(self, limit: int) -> list[tuple[Attempt, str, str, str | None]]:
+        """Return the newest attempts with category, complexity, and time of queueing of their tasks."""
+        rows = self._run(sql.LAST_ATTEMPTS, (limit,))
+        return [(decode(row[0]), row[1], row[2] or "moderate", row[3]) for row in rows]
+
+    def starving(self, lane: str, own_level: int, before: str) -> int:
+        """Return how many ready tasks of a lane and level wait since before a time."""
+        return int(self._run(sql.STARVING, (lane, own_level, before)).fetchone()[0])
 
     def active(self) -> list[Task]:
         """Return the tasks that somebody is at work on."""

@@ -58,6 +58,7 @@ CREATE INDEX dependencies_soft ON dependencies (needs) WHERE kind = 'soft';
 -- Pairs of which the one that is waited for is the younger: few, and only through them can a circle close.
 CREATE TABLE forward (task TEXT NOT NULL, needs TEXT NOT NULL, born TEXT NOT NULL, PRIMARY KEY (task, needs)) WITHOUT ROWID;
 CREATE INDEX forward_by_birth ON forward (born);
+CREATE INDEX forward_by_need ON forward (needs);
 -- How much each group of a lane was given, decayed (domain/shares.py), and when last.
 CREATE TABLE usage (lane TEXT NOT NULL, grp TEXT NOT NULL, value REAL NOT NULL, at TEXT NOT NULL, PRIMARY KEY (lane, grp)) WITHOUT ROWID;
 -- Tasks whose `tail` has to be looked at again.
@@ -194,6 +195,7 @@ PUT_FORWARD = (
     "WHERE w.id = ? AND t.id = ? AND t.born > w.born"
 )
 DROP_FORWARD = "DELETE FROM forward WHERE task = ? AND needs = ?"
+FORGET_FORWARD = "DELETE FROM forward WHERE task = ? OR needs = ?"
 FORWARD_ALL = (
     "INSERT OR REPLACE INTO forward (task, needs, born) SELECT w.id, t.id, t.born FROM dependencies d JOIN tasks w ON w.id = d.task "
     "JOIN tasks t ON t.id = d.needs WHERE t.born > w.born"
@@ -238,6 +240,7 @@ ENDS_OF_LANE = "SELECT min(pin), max(pin) FROM tasks INDEXED BY tasks_ready WHER
 #: The place of a task, and the nudge of who stands right before it at the same time of waiting.
 PLACE = "SELECT lane, pin, level, since, nudge, bucket FROM tasks WHERE id = ?"
 BEFORE = "SELECT max(nudge) FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ? AND pin = ? AND level = ? AND since = ? AND nudge < ?"
+STARVING = "SELECT count(*) FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ? AND pin = 0 AND level = ? AND since < ?"
 OLDEST_READY = (
     "SELECT min(since) FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ? AND pin = 0 AND level = ?"
 )
@@ -245,7 +248,7 @@ STARTS = "SELECT at FROM attempts INDEXED BY attempts_by_time ORDER BY at DESC L
 STARTS_OF_LANE = "SELECT at FROM attempts INDEXED BY attempts_by_lane WHERE lane = ? ORDER BY at DESC LIMIT ?"
 STARTS_OF_AGENT = "SELECT at FROM attempts INDEXED BY attempts_by_agent WHERE agent = ? ORDER BY at DESC LIMIT ?"
 LAST_ATTEMPTS = (
-    "SELECT a.doc, t.category, json_extract(t.doc, '$.complexity') FROM attempts a INDEXED BY attempts_by_time "
+    "SELECT a.doc, t.category, json_extract(t.doc, '$.complexity'), json_extract(t.doc, '$.queued_at') FROM attempts a INDEXED BY attempts_by_time "
     "CROSS JOIN tasks t ON t.id = a.task ORDER BY a.at DESC LIMIT ?"
 )
 CHILDREN = "SELECT id, title, status FROM tasks INDEXED BY tasks_in_families WHERE parent = ? ORDER BY born"

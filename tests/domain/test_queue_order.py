@@ -40,7 +40,7 @@ def test_everything_comes_once_by_effective_priority(found: list[tuple[str, str,
     assert sorted(names) == sorted(name for name, _, _ in found)
     by_name = {name: (priority, at) for name, priority, at in found}
     now = START_MS + 20_000_000
-    ranks = [effective_priority(by_name[name][0], (now - by_name[name][1]) / 1000, ageing_s) for name in names]
+    ranks = [effective_priority(level(by_name[name][0]), (now - by_name[name][1]) / 1000, ageing_s) for name in names]
     for before, after in pairwise(ranks):
         assert before >= after - 1e-6
 
@@ -113,35 +113,33 @@ def on(status: Status) -> Dependency:
 
 
 @pytest.mark.parametrize(
-    ("task", "dependencies", "paused", "kinds"),
+    ("task", "dependencies", "kinds"),
     [
-        (made(), [], False, []),
-        (made(), [], True, ["paused"]),
-        (made(status="created"), [], False, ["draft"]),
-        (made(status="completed"), [], True, ["closed"]),
-        (made(status="failed", reason="broken"), [], False, ["closed"]),
-        (made(status="in_progress", assigned_agent="anton"), [], False, ["running"]),
-        (made(status="review"), [], False, ["review"]),
-        (made(not_before=plus(NOW, 60)), [], False, ["time"]),
-        (made(not_before=plus(NOW, -60)), [], False, []),
-        (made(), [on("queued")], False, ["dependency"]),
-        (made(), [on("completed")], False, []),
-        (made(not_before=plus(NOW, 60)), [on("failed")], True, ["dependency", "time", "paused"]),
+        (made(), [], []),
+        (made(status="created"), [], ["draft"]),
+        (made(status="completed"), [], ["closed"]),
+        (made(status="failed", reason="broken"), [], ["closed"]),
+        (made(status="in_progress", assigned_agent="anton"), [], ["running"]),
+        (made(status="review"), [], ["review"]),
+        (made(not_before=plus(NOW, 60)), [], ["time"]),
+        (made(not_before=plus(NOW, -60)), [], []),
+        (made(), [on("queued")], ["dependency"]),
+        (made(not_before=plus(NOW, 60)), [on("failed")], ["dependency", "time"]),
     ],
 )
-def test_what_keeps_a_task_waiting(task: Task, dependencies: list[Dependency], paused: bool, kinds: list[str]) -> None:  # noqa: FBT001  a table
-    assert [reason["kind"] for reason in waits_for(task, dependencies, NOW, paused=paused)] == kinds
+def test_what_keeps_a_task_waiting(task: Task, dependencies: list[Dependency], kinds: list[str]) -> None:
+    assert [reason["kind"] for reason in waits_for(task, dependencies, NOW)] == kinds
 
 
 def test_the_words_name_who_when_and_what_to_do() -> None:
-    (reason,) = waits_for(made(), [on("failed")], NOW, paused=False)
+    (reason,) = waits_for(made(), [on("failed")], NOW)
     assert reason["text"] == "it depends on t0 (First), which is failed"
     assert str(reason["hint"]).startswith("atms task retry t0")
-    (cancelled,) = waits_for(made(), [on("cancelled")], NOW, paused=False)
+    (cancelled,) = waits_for(made(), [on("cancelled")], NOW)
     assert str(cancelled["hint"]).startswith("atms task reopen t0")
-    (alive,) = waits_for(made(), [on("in_progress")], NOW, paused=False)
+    (alive,) = waits_for(made(), [on("in_progress")], NOW)
     assert "hint" not in alive
-    (later,) = waits_for(made(not_before=plus(NOW, 90)), [], NOW, paused=False)
+    (later,) = waits_for(made(not_before=plus(NOW, 90)), [], NOW)
     assert later["text"] == f"not before {plus(NOW, 90)} (in 1m 30s)"
-    (running,) = waits_for(made(status="in_progress", assigned_agent="anton"), [], NOW, paused=False)
+    (running,) = waits_for(made(status="in_progress", assigned_agent="anton"), [], NOW)
     assert running["text"] == "anton is at work on it (in progress)"
