@@ -1,0 +1,120 @@
+"""What holds work up and what it holds up: longest paths, root causes, what a task unblocks.
+
+Iterative, so a chain may be as long as it likes; circles, which only a merge of clones can bring, end the search.
+"""
+
+from __future__ import annotations
+
+from atms_cli.domain.graph import order
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from atms_cli.domain.records import Dependency
+
+
+def dependents_of(graph: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return the tasks that wait for each task, in the order given; both ends are in the mapping."""
+    dependents: dict[str, list[str]] = {task: [] for task in graph}
+    for task, needs in graph.items():
+        for dependency in dict.fromkeys(needs):
+            if dependency in dependents:
+                dependents[dependency].append(task)
+    return dependents
+
+
+def tails(graph: Mapping[str, Sequence[str]], minutes: Mapping[str, float]) -> dict[str, float]:
+    """Return for each task the longest way to the end through those that wait for it, its own effort included.
+
+    A dependency that closes a circle counts for nothing.
+    """
+    return _tails(graph, dependents_of(graph), minutes)
+
+
+def _tails(
+    graph: Mapping[str, Sequence[str]], dependents: Mapping[str, Sequence[str]], minutes: Mapping[str, float]
+) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for task in reversed(order(graph)):
+        found[task] = minutes.get(task, 0.0) + max((found.get(after, 0.0) for after in dependents[task]), default=0.0)
+    return {task: found[task] for task in graph}
+
+
+def longest_path(graph: Mapping[str, Sequence[str]], minutes: Mapping[str, float]) -> list[str]:
+    """Return the critical path: the tasks that one after another take longest, the first of equals in the order given."""
+    dependents = dependents_of(graph)
+    found = _tails(graph, dependents, minutes)
+    path: dict[str, None] = {}
+    following: Sequence[str] = list(graph)
+    while following:
+        following = [task for task in following if task not in path]
+        if following:
+            longest = max(following, key=found.__getitem__)
+            path[longest] = None
+            following = dependents[longest]
+    return list(path)
+
+
+def unblocked_by(
+    task: str, dependents: Callable[[str], Sequence[str]], open_blockers: Callable[[str], Sequence[str]]
+) -> tuple[list[str], list[str]]:
+    """Return what becomes ready once a task is completed, and all that waits for it directly or not, nearest first."""
+    direct = dict.fromkeys(dependents(task))
+    ready = [after for after in direct if set(open_blockers(after)) <= {task}]
+    came_from: dict[str, str | None] = {task: None}
+    return ready, [after for after in dict.fromkeys(_spread(task, dependents, came_from)) if after != task]
+
+
+def root_causes(task: str, blockers: Callable[[str], Sequence[Dependency]]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the tasks that really hold a task up, nearest first, each with the way there from the task.
+
+    They are the ones at the far end: not completed, and waiting for nothing that is not completed. None of those in a
+    circle, nor of those that wait for it alone, has such an end.
+    """
+    came_from: dict[str, str | None] = {task: None}
+    # The list grows while it is walked: what is found waits at its end.
+    waiting = [task]
+    for current in waiting:
+        found = [dependency["id"] for dependency in blockers(current) if dependency["status"] != "completed"]
+        if not found and current != task:
+            yield current, _walk_back(came_from, current)
+        for blocker in found:
+            if blocker not in came_from:
+                came_from[blocker] = current
+                waiting.append(blocker)
+
+
+def _walk_back(came_from: Mapping[str, str | None], last: str) -> list[str]:
+    path = [last]
+    while (before := came_from[path[-1]]) is not None:
+        path.append(before)
+    return path[::-1]
+
+
+def search_both_ways(
+    start: str, goal: str, needs: Callable[[str], Sequence[str]], dependents: Callable[[str], Sequence[str]]
+) -> list[str] | None:
+    """Return the ids from `start` along what each needs to `goal`, or None as soon as one end has nowhere to go.
+
+    Both ends search in step, so the work is twice that of the smaller side: nothing at all for a task that is new.
+    """
+    ahead: dict[str, str | None] = {start: None}
+    behind: dict[str, str | None] = {goal: None}
+    for steps in zip(_spread(start, needs, ahead), _spread(goal, dependents, behind), strict=False):
+        for met in steps:
+            if met in ahead and met in behind:
+                return _walk_back(ahead, met) + _walk_back(behind, met)[-2::-1]
+    return None
+
+
+def _spread(start: str, neighbours: Callable[[str], Sequence[str]], came_from: dict[str, str | None]) -> Iterator[str]:
+    """Yield every id on the way, known ones too, so that two searches can keep in step."""
+    waiting = [start]
+    for current in waiting:
+        yield current
+        for neighbour in neighbours(current):
+            if neighbour not in came_from:
+                came_from[neighbour] = current
+                waiting.append(neighbour)
+            yield neighbour
