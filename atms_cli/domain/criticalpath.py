@@ -29,31 +29,33 @@ def tails(graph: Mapping[str, Sequence[str]], minutes: Mapping[str, float]) -> d
 
     A dependency that closes a circle counts for nothing.
     """
-    return _tails(graph, dependents_of(graph), minutes)
-
-
-def _tails(
-    graph: Mapping[str, Sequence[str]], dependents: Mapping[str, Sequence[str]], minutes: Mapping[str, float]
-) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for task in reversed(order(graph)):
-        found[task] = minutes.get(task, 0.0) + max((found.get(after, 0.0) for after in dependents[task]), default=0.0)
-    return {task: found[task] for task in graph}
+    return _tails(graph, minutes)[0]
 
 
 def longest_path(graph: Mapping[str, Sequence[str]], minutes: Mapping[str, float]) -> list[str]:
     """Return the critical path: the tasks that one after another take longest, the first of equals in the order given."""
-    dependents = dependents_of(graph)
-    found = _tails(graph, dependents, minutes)
-    path: dict[str, None] = {}
-    following: Sequence[str] = list(graph)
-    while following:
-        following = [task for task in following if task not in path]
-        if following:
-            longest = max(following, key=found.__getitem__)
-            path[longest] = None
-            following = dependents[longest]
-    return list(path)
+    found, following = _tails(graph, minutes)
+    path: list[str] = []
+    task = max(found, key=found.__getitem__, default=None)
+    while task is not None:
+        path.append(task)
+        task = following.get(task)
+    return path
+
+
+def _tails(graph: Mapping[str, Sequence[str]], minutes: Mapping[str, float]) -> tuple[dict[str, float], dict[str, str]]:
+    """Return the tails, and for each task the one that follows it on the longest way."""
+    found = dict.fromkeys(graph, 0.0)
+    following: dict[str, str] = {}
+    placed: set[str] = set()
+    for task in reversed(order(graph)):
+        placed.add(task)
+        tail = found[task] = found[task] + minutes.get(task, 0.0)
+        for dependency in graph[task]:
+            # One that is placed already is behind this one in a circle.
+            if found.get(dependency, tail + 1) <= tail and dependency not in placed:
+                found[dependency], following[dependency] = tail, task
+    return found, following
 
 
 def unblocked_by(
