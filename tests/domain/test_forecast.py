@@ -19,7 +19,7 @@ EXACT = ("feature", "simple", "anton")
 
 
 def planned(name: str, **changes: object) -> Planned:
-    plain = {
+    plain: dict[str, object] = {
         "id": name,
         "category": "feature",
         "complexity": "simple",
