@@ -239,6 +239,25 @@ def depend(call: Call, task_ids: o.TaskIds, on: o.On, kind: o.LinkKind = None, r
     _changed(call, service.depend(call.workspace, task_ids, on, removing=remove, kind=kind or "success"), verb)
 
 
+def graph(call: Call, task_id: o.GraphTask = None, format: o.GraphFormat = None) -> None:  # noqa: A002  the option's name
+    """Draw what waits for what."""
+    from atms_cli.domain import drawing
+    from atms_cli.services import queue
+
+    forms = {"text": drawing.tree, "dot": drawing.dot, "mermaid": drawing.mermaid}
+    form = format or "text"
+    if form not in forms:
+        raise UsageError(f"`{form}` is not a form of graph", f"choose one of: {', '.join(forms)}")
+    nodes, edges = queue.graph(call.workspace, task_id)
+    document = {
+        "tasks": [dict(zip(("id", "title", "status"), node, strict=True)) for node in nodes],
+        "edges": [dict(zip(("task", "needs", "kind"), edge, strict=True)) for edge in edges],
+    }
+    call.answer(document, [node[0] for node in nodes], lambda: "\n".join(forms[form](nodes, edges)))
+    if not nodes:
+        call.say("no task is open")
+
+
 def block(call: Call, task_ids: o.TaskIds, reason: o.Reason = None) -> None:
     """Hold tasks: nobody works on them until they are unblocked."""
     _changed(call, service.block(call.workspace, task_ids, call.text(reason)), "blocked")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from atms_cli.domain import gate as gates
-from atms_cli.services import attempts, dispatch, recurrence
+from atms_cli.services import attempts, dispatch, measures, recurrence
 from atms_cli.services import gates as gate_service
 from atms_cli.services.consequences import follow
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from atms_cli.ports import Transaction, Workspace
 
     Report = Callable[[JsonObject], None]
+
+
+#: How often the queue's health is looked after.
+_LOOK_AFTER_S = 30.0
 
 
 @dataclass(slots=True)
@@ -65,6 +69,7 @@ class Desk:
         #: When a limit of time that keeps something back is over.
         self.throttled_until: str | None = None
         self._report = report
+        self._looked_after = -_LOOK_AFTER_S
         self._processes: dict[str, str] = {}  # process id to run
         self._touched_feature = False
         self._to_judge: list[tuple[Work, list[Gate]]] = []
@@ -75,6 +80,8 @@ class Desk:
         for each in ended:
             self._settle(tx, each)
         attempts.expire_leases(tx)
+        for news in self._alerts(tx):
+            self._report(news)
         for task in recurrence.spawn(self.ws, tx):
             self.tell("due", task)
         force = attempts.workforce(self.ws, tx.read, self.jobs, self.only)
@@ -84,6 +91,15 @@ class Desk:
         chosen = dispatch.upcoming(self.ws, read, force, self.load(), free, tx.now, throttle)
         self.throttled_until = dispatch.note_limits(tx, throttle) if free > 0 else None
         return attempts.dispatch(self.ws, tx, chosen)
+
+    def _alerts(self, tx: Transaction) -> list[JsonObject]:
+        """Look after the queue's health now and then; a look costs more than a turn."""
+        now = self.ws.clock.monotonic()
+        if now - self._looked_after < _LOOK_AFTER_S:
+            return []
+        self._looked_after = now
+        tx.queue(self.ws.config["queue"])
+        return measures.check_alerts(self.ws, tx)
 
     def load(self) -> dict[str, int]:
         """Return how many attempts each agent has in flight."""

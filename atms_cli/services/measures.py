@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.domain import lanes
+from atms_cli.domain import alerts, lanes
 from atms_cli.domain.forecast import PERCENTILES, percentile
 from atms_cli.domain.moment import plus, seconds_between
 from atms_cli.domain.task import PRIORITIES
@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from atms_cli.domain.records import JsonObject
-    from atms_cli.ports import ReadModel, Workspace
+    from atms_cli.ports import ReadModel, Transaction, Workspace
 
 #: So many attempts are looked at.
 _ATTEMPTS = 1000
 #: Of so many ended attempts the share that failed is taken.
 _LATEST = 100
+#: What thresholds are called in atms.yaml, where the unit stands with the value.
+_NAMES = {"oldest_wait": "oldest_wait_s"}
 _HOUR_S, _DAY_S = 3600.0, 86_400.0
 
 
@@ -61,3 +63,20 @@ def _starving(ws: Workspace, read: ReadModel, now: str) -> int:
         for lane in read.ready_lanes()
         for own_level in range(len(PRIORITIES))
     )
+
+
+def check_alerts(ws: Workspace, tx: Transaction) -> list[JsonObject]:
+    """Raise the alerts that thresholds call for and clear those that are over, each once; return what was recorded."""
+    thresholds = {_NAMES.get(name, name): value for name, value in ws.config["queue"]["alerts"].items()}
+    raised = {key.partition("/")[2]: about for key, about in tx.read.switches("alerted").items()}
+    if not raised and all(value is None for value in thresholds.values()):
+        return []
+    measured = of_queue(ws, tx.read, tx.now)
+    numbers = {name: value for name, value in measured.items() if isinstance(value, int | float)}
+    found = alerts.breaches(numbers, thresholds, raised)
+    to_raise, to_clear = alerts.changes(raised, found)
+    tx.record([("queue.alerted", f"alert/{name}", found[name]) for name in to_raise])
+    tx.record([("queue.calmed", f"alert/{name}", {}) for name in to_clear])
+    news: list[JsonObject] = [{"type": "alert", "alert": name, "text": found[name]["text"]} for name in to_raise]
+    news += [{"type": "calm", "alert": name, "text": raised[name].get("text")} for name in to_clear]
+    return news

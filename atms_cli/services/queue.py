@@ -9,8 +9,9 @@ from atms_cli.errors import AtmsError, NothingToDoError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from atms_cli.domain.drawing import Edge, Node
     from atms_cli.domain.records import Agent, JsonObject, Task
     from atms_cli.ports import ReadModel, TaskFilter, Workspace
     from atms_cli.services.dispatch import Throttle
@@ -22,6 +23,11 @@ _MOST_CAUSES = 5
 #: A way of two ends is the dependency itself.
 _DIRECT = 2
 _TAIL_LINES = 5
+_EVERY_OPEN: TaskFilter = {
+    "statuses": [status for status in tasks.STATUSES if status not in tasks.CLOSED], "priorities": [], "categories": [], "tags": [],
+    "features": [], "agents": [], "buckets": [], "lanes": [], "due_before": None, "search": "", "sort": "created", "reverse": False,
+    "limit": None, "offset": 0,
+}  # fmt: skip
 
 
 def _order(ws: Workspace, read: ReadModel) -> Iterator[str]:
@@ -298,3 +304,31 @@ def stats(ws: Workspace) -> JsonObject:
     from atms_cli.services import measures
 
     return measures.of_queue(ws, ws.store.queue(ws.config["queue"]), _now(ws))
+
+
+def graph(ws: Workspace, task_id: str | None) -> tuple[list[Node], list[Edge]]:
+    """Return the tasks that one waits for and those that wait for it, or all open ones, and what waits for what."""
+    read = ws.store.reading()
+    if task_id is None:
+        found = [task["id"] for task in read.tasks(_EVERY_OPEN)]
+    else:
+        start = read.resolve(task_id)
+        found = [*_reached(start, read.needs), *(each for each in _reached(start, read.dependents) if each != start)]
+    known = [read.task(each) for each in found if read.born(each)]
+    shown = {task["id"] for task in known}
+    edges = [
+        (task["id"], need, tasks.dependency_kind(task, need))
+        for task in known
+        for need in task["dependencies"]
+        if need in shown
+    ]
+    return [(task["id"], task["title"], task["status"]) for task in known], edges
+
+
+def _reached(start: str, neighbours: Callable[[str], Sequence[str]]) -> list[str]:
+    found = {start: None}
+    # The mapping keeps the order in which they were found; the list grows while it is walked.
+    waiting = [start]
+    for current in waiting:
+        waiting += [each for each in neighbours(current) if each not in found and found.setdefault(each) is None]
+    return list(found)

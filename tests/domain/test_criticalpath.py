@@ -102,7 +102,9 @@ def open_tasks(graph: Graph, completed: set[str]) -> Callable[[str], list[Depend
     def status(name: str) -> Status:
         return "completed" if name in completed else "queued"
 
-    return lambda name: [{"id": each, "title": each, "status": status(each), "kind": "success"} for each in graph.get(name, [])]
+    return lambda name: [
+        {"id": each, "title": each, "status": status(each), "kind": "success"} for each in graph.get(name, [])
+    ]
 
 
 @given(graphs, names, st.sets(names))
