@@ -103,19 +103,25 @@ class _Walk:
         self._without: set[str] = set()
         self._taken: set[str] = set()
         self._ids = self._begin()
+        self._following: str | None = None
 
     def _begin(self) -> Iterator[str]:
         return self._read.ready_in(self._lane, self._settings, self._now, self._without)
 
+    def is_over(self) -> bool:
+        """Return whether nothing is left to look at."""
+        if self._following is None:
+            self._following = next((task_id for task_id in self._ids if task_id not in self._taken), None)
+        return self._following is None
+
     def next(self, fit: Fit) -> tuple[Task, Agent] | None:
         """Return the best task that fits somebody, with who that is."""
-        while (task_id := next(self._ids, None)) is not None:
-            if task_id in self._taken:
-                continue
-            task = self._read.task(task_id)
+        while not self.is_over():
+            task = self._read.task(self._following or "")
+            self._following = None
             agent = fit(task)
             if agent is not None:
-                self._taken.add(task_id)
+                self._taken.add(task["id"])
                 return task, agent
             if len(self._without) < _MOST_DEMANDS:
                 # The index leaves out the rest of them, however many there are.
@@ -132,6 +138,9 @@ def choose(
     walks = {lane: _Walk(ws, read, lane, now) for lane in names}
     while walks:
         for lane, walk in list(walks.items()):
+            if walk.is_over():
+                del walks[lane]
+                continue
             if room <= 0 or throttle.of({}, None) is not None:
                 return
             found = None if throttle.of({}, lane) else walk.next(fit)

@@ -44,7 +44,8 @@ def _released_by(read: ReadModel, first: Sequence[Task], most: int | None) -> li
         if task_id in reachable:
             continue
         task = read.task(task_id)
-        blockers = {blocker["id"] for blocker in read.blockers(task_id)}
+        # What is done only if another one fails is no part of a plan in which all goes well.
+        blockers = {blocker["id"] if blocker["kind"] != "failure" else "" for blocker in read.blockers(task_id)}
         if task["status"] == "queued" and not task["rollup"] and blockers <= reachable:
             reachable.add(task_id)
             found.append(task)
