@@ -189,7 +189,7 @@ def test_the_same_seed_gives_the_same_and_percentiles_rise(samples: list[float],
     assert start["p50"] <= start["p80"] <= start["p95"]
     assert finish["p50"] <= finish["p80"] <= finish["p95"]
     assert all(start[name] < finish[name] for name in start)
-    assert finish["p95"] <= 6 * max(samples)
+    assert finish["p95"] <= 6 * max(samples) * (1 + 1e-9)
 
 
 def test_percentiles_are_those_of_the_sum() -> None:
