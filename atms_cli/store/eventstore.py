@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from os.path import join
 
-from atms_cli.store.index import DatabaseError, Index
+from atms_cli.store.index import MEMORY, DatabaseError, Index
 from atms_cli.store.journal import Journal
 from atms_cli.store.lock import Lock, NoLock
 from atms_cli.store.paths import INDEX, LOCK
@@ -24,7 +24,7 @@ def in_directory(directory: str, clock: Clock, ids: Ids) -> EventStore:
     journal = Journal(directory, ids.replica)
     if not os.access(directory, os.W_OK):
         # Reading needs no file of ours: the journal is folded in memory, and writing will say what is missing.
-        return EventStore(journal, Index(":memory:", journal), NoLock(), clock)
+        return EventStore(journal, Index(MEMORY, journal), NoLock(), clock)
     return EventStore(journal, Index(join(directory, INDEX), journal), Lock(join(directory, LOCK)), clock)
 
 
@@ -42,7 +42,15 @@ class EventStore:
         if not self._is_current():
             with self.lock:
                 self.index.catch_up()
-        return ReadModel(self.index.connection, self.journal.event_at)
+        return ReadModel(self.index.connection, self.journal.event_at, self._settle)
+
+    def _settle(self) -> None:
+        """Wait for whoever is rewriting a segment."""
+        with self.lock:
+            if self.index.path == MEMORY:
+                # An index of our own does not hear of it.
+                self.index.empty()
+            self.index.catch_up()
 
     def _is_current(self) -> bool:
         try:

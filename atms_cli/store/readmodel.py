@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from atms_cli.errors import NotFoundError, UsageError
+from atms_cli.errors import AtmsError, DamagedError, NotFoundError, UsageError
 from atms_cli.store import sql
 from atms_cli.store.jsontext import decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from sqlite3 import Connection
 
     from atms_cli.domain.records import Agent, Attempt, Dependency, Event, FeatureState, JsonObject, Task
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 class ReadModel:
     """Reads over one connection; inside a transaction they see its changes."""
 
-    def __init__(self, connection: Connection, load: Load) -> None:
+    def __init__(self, connection: Connection, load: Load, settle: Callable[[], None] | None = None) -> None:
         self._run = connection.execute
         self._load = load
+        #: Waits until nobody writes; inside a transaction nobody else does.
+        self._settle = settle
 
     # Tasks
 
@@ -160,11 +162,15 @@ class ReadModel:
 
     def history(self, key: str) -> list[Event]:
         """Return all events of an aggregate, oldest first."""
-        return [self._load(*row) for row in self._run(sql.EVENTS_OF, (key,)).fetchall()]
+        return self._events(sql.HISTORY, key)
+
+    def event_ids(self, key: str) -> list[str]:
+        """Return the ids of all events of an aggregate, oldest first."""
+        return [row[0] for row in self._run(sql.IDS_OF, (key,))]
 
     def events_after(self, event_id: str) -> list[Event]:
         """Return all events behind one, oldest first; all there are for an empty id."""
-        return [self._load(*row) for row in self._run(sql.EVENTS_AFTER, (event_id,)).fetchall()]
+        return self._events(sql.EVENTS_AFTER, event_id)
 
     def newest(self) -> str:
         """Return the id of the newest event, empty if there is none."""
@@ -172,8 +178,29 @@ class ReadModel:
         return "" if row is None else str(row[0])
 
     def last_events(self, limit: int) -> list[Event]:
-        """Return the newest events, oldest first."""
-        return [self._load(*row) for row in self._run(sql.LAST_EVENTS, (limit,)).fetchall()][::-1]
+        """Return the newest events, oldest first, but for those that only fold others."""
+        return self._events(sql.LAST_EVENTS, limit)[::-1]
+
+    def folds_since(self, at: str) -> list[Event]:
+        """Return the folds of tasks that have changed since a time; these changes are in the folds, or came after them."""
+        return self._events(sql.FOLDS_SINCE, at)
+
+    def _events(self, text: str, value: object) -> list[Event]:
+        """Load what a query finds; if a segment was being rewritten meanwhile, ask and load once more."""
+        rows = self._run(text, (value,)).fetchall()
+        try:
+            return [self._event(*row) for row in rows]
+        except (AtmsError, OSError, ValueError, KeyError):
+            if self._settle is None:
+                raise
+        self._settle()
+        return [self._event(*row) for row in self._run(text, (value,)).fetchall()]
+
+    def _event(self, replica: str, segment: int, offset: int, event_id: str) -> Event:
+        event = self._load(replica, segment, offset)
+        if event["id"] != event_id:
+            raise DamagedError(f"event {event_id} is not where it was in {replica}/{segment:08d}.jsonl", "atms rebuild")
+        return event
 
 
 def _beating(agent: Agent, heartbeat: str | None) -> Agent:
