@@ -46,11 +46,10 @@ def replay(history: Sequence[Event]) -> Iterator[tuple[Task | None, Event, Task 
     last = max((number for number, event in enumerate(ordered) if event["type"] == FOLDED), default=None)
     task: Task | None = None
     if last is not None:
-        for each in entries(ordered[last]):
-            if each["type"] != FOLDED and not each.get("superseded"):
-                before, task = task, tasks.evolve(task, each)
-                yield before, each, task
-    for event in ordered[last or 0 :]:
+        for step in tasks.unfold(ordered[last]):
+            yield step
+            task = step[2]
+    for event in ordered if last is None else ordered[last + 1 :]:
         before, task = task, tasks.evolve(task, event)
         yield before, event, task
 
@@ -86,7 +85,7 @@ def fold(task: Task, history: Sequence[Event]) -> Fact | None:
     past = [event for event in history if event["type"].startswith("task.")]
     if task["status"] not in tasks.CLOSED or any(event["type"] not in tasks.EVENTS for event in past):
         return None
-    told_by = [shortened(each) for each in shown(past)]
+    told_by = [shortened(each, task) for each in shown(past)]
     data: JsonObject = {"task": {}, "history": told_by}
     birth = _birth(past)
     if birth != told_by[0][0]:

@@ -11,7 +11,7 @@ from atms_cli.errors import AtmsError, ConflictError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from atms_cli.domain.records import Event, Fact, Json, JsonObject, Lease, Task
 
@@ -220,17 +220,25 @@ def _put_back(task: Task, event: Event) -> Task:
     return {**task, **(fields if isinstance(fields, dict) else {}), "updated_at": event["at"]}  # type: ignore[typeddict-item]
 
 
-def _unfolded(event: Event) -> Task:
-    """Return a task as its folded events tell it, and the fields that they do not tell."""
+def unfold(event: Event) -> Iterator[tuple[Task | None, Event, Task | None]]:
+    """Yield the events that a fold stands for and that had an effect, each with the task before and after; the fold is last."""
     from atms_cli.domain.terse import entries
 
     task: Task | None = None
     for each in entries(event):
         if each["type"] != "task.folded" and not each.get("superseded"):
-            task = evolve(task, each)
+            before, task = task, evolve(task, each)
+            yield before, each, task
     rest = event["data"]["task"]
-    fields = rest if isinstance(rest, dict) else {}
-    return {"title": "", **DEFAULTS, **(task or {}), **fields, "id": event["key"]}  # type: ignore[typeddict-item]
+    told: JsonObject = {**task} if task else {"id": "", "title": "", **DEFAULTS}  # type: ignore[dict-item]
+    whole: JsonObject = {**told, **(rest if isinstance(rest, dict) else {}), "id": event["key"]}
+    yield task, event, whole  # type: ignore[misc]
+
+
+def _unfolded(event: Event) -> Task:
+    """Return a task as its folded events tell it, and the fields that they do not tell."""
+    *_, (_, _, task) = unfold(event)
+    return task  # type: ignore[return-value]  # a fold brings forth a task
 
 
 _BIRTHS = {"task.created": _born, "task.imported": _settled, "task.folded": _unfolded}

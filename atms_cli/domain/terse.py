@@ -6,7 +6,7 @@ from atms_cli.domain.moment import to_iso, to_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from atms_cli.domain.records import Event, Json, JsonObject
 
@@ -36,17 +36,24 @@ _ID_LENGTH = 21
 _PARTS = (4, 5)
 
 
-def shortened(event: Event) -> list[Json]:
-    """Return an event as id, type, actor, data, and what else there is to say: `at` unless it is the id's, `superseded`."""
+def shortened(event: Event, task: Mapping[str, object]) -> list[Json]:
+    """Return an event as id, type, actor, data, and what else there is to say: `at` unless it is the id's, `superseded`.
+
+    Of the data, fields that the task still has are kept: they must be told somewhere.
+    """
     more: JsonObject = {} if event["at"] == _time_of(event["id"]) else {"at": event["at"]}
     if event.get("superseded"):
         more["superseded"] = True
-    data = {} if event["type"] == FOLDED else _terse(event["type"], event["data"])
+    data = {} if event["type"] == FOLDED else _terse(event["type"], event["data"], task)
     return [event["id"], event["type"], event["actor"], data, *([more] if more else [])]
 
 
-def _terse(kind: str, data: JsonObject) -> JsonObject:
-    return data if kind in _WHOLE or _size(data) <= _SMALL else _cut(data)
+def _terse(kind: str, data: JsonObject, task: Mapping[str, object]) -> JsonObject:
+    if kind in _WHOLE or _size(data) <= _SMALL:
+        return data
+    cut = _cut(data)
+    still = {name for name, value in data.items() if name in task and task[name] == value}
+    return {name: data[name] if name in still else cut[name] for name in data if name in still or name in cut}
 
 
 def _cut(data: JsonObject) -> JsonObject:

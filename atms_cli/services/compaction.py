@@ -36,20 +36,46 @@ def compact(ws: Workspace, older_than_s: float, *, only_show: bool, keep_origina
 
     """
     with ws.compaction.alone():
-        sealed = ws.compaction.survey(ws.clock.now_ms() - round(older_than_s * 1000))
-        sizes = dict(_sizes(ws, sealed["replaced"]))
-        chosen, segments = folding.choose(sizes, sealed["replaced"], sealed["segments"])
+        before_ms = ws.clock.now_ms() - round(older_than_s * 1000)
         if only_show:
-            folded, rewritten = len(chosen), _expected(sealed, chosen, segments)
+            folded, added, rewritten = _rehearse(ws, before_ms)
         else:
-            folded = _fold(ws, sorted(chosen))
+            folded, added = _fold_all(ws, before_ms)
             rewritten = ws.compaction.rewrite(keep_originals=keep_originals)
-    added = sum(sizes[key] for key in chosen)
     saved = sum(_number(each, "bytes_before") - _number(each, "bytes_after") for each in rewritten) - added
     return {
         "dry_run": only_show, "tasks": folded, "events": sum(_number(each, "events_dropped") for each in rewritten),
         "bytes_added": added, "bytes_saved": saved, "segments": rewritten,
     }  # fmt: skip
+
+
+class _Chosen:
+    """What is worth folding, and the segments it is in."""
+
+    def __init__(self, ws: Workspace, before_ms: int) -> None:
+        self.sealed = ws.compaction.survey(before_ms)
+        self.sizes = dict(_sizes(ws, self.sealed["replaced"]))
+        self.tasks, self.segments = folding.choose(self.sizes, self.sealed["replaced"], self.sealed["segments"])
+
+    def added(self) -> int:
+        """Return the bytes of the folds."""
+        return sum(self.sizes[key] for key in self.tasks)
+
+
+def _rehearse(ws: Workspace, before_ms: int) -> tuple[int, int, list[JsonObject]]:
+    chosen = _Chosen(ws, before_ms)
+    return len(chosen.tasks), chosen.added(), _expected(chosen.sealed, chosen.tasks, chosen.segments)
+
+
+def _fold_all(ws: Workspace, before_ms: int) -> tuple[int, int]:
+    """Fold until nothing is left that is worth it: folds fill segments too, and so seal more of them."""
+    folded, added = 0, 0
+    while (chosen := _Chosen(ws, before_ms)).tasks:
+        count = _fold(ws, sorted(chosen.tasks))
+        folded, added = folded + count, added + chosen.added()
+        if not count:
+            break
+    return folded, added
 
 
 def _number(each: JsonObject, name: str) -> int:

@@ -95,15 +95,15 @@ class Projector:
 
     def _unfold(self, event: Event) -> None:
         """Take a task as `task.folded` has it, with the attempts that the folded events tell of."""
-        from atms_cli.domain import folding, terse
+        from atms_cli.domain.terse import born
 
         self._drop_attempts(event["key"])
-        for before, each, after in folding.replay([event]):
+        for before, each, after in tasks.unfold(event):
             if after is not None and each is not event:
                 if after is not before:
                     self._note_attempt(before, each)
             elif after is not None:
-                self._tasks[event["key"]] = (after, terse.born(event), event["id"])
+                self._tasks[event["key"]] = (after, born(event), event["id"])
                 self._changed[event["key"]] = after
 
     def _drop_attempts(self, key: str) -> None:
