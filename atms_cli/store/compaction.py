@@ -139,8 +139,9 @@ class Compaction:
 
     def _lengths(self, segment: Segment, size: int) -> Iterator[tuple[int, Row]]:
         rows: list[Row] = self._store.index.connection.execute(_ROWS, segment).fetchall()
+        # None are left of a segment whose tasks were all folded.
         ends = [*(row[0] for row in rows[1:]), size]
-        return ((end - row[0], row) for row, end in zip(rows, ends, strict=True))
+        return ((end - row[0], row) for row, end in zip(rows, ends, strict=False))
 
     def line_size(self, fact: Fact, actor: str) -> int:
         """Return how long the line of a fact would be."""
