@@ -35,20 +35,21 @@ def _damaged_segments(journal: Segments, replica: str) -> list[JsonObject]:
     ]
     for segment in numbers:
         try:
-            _read_through(journal, replica, segment)
+            _read_through(journal, replica, segment, is_last=segment == numbers[-1])
         except DamagedError as error:
             found.append({"check": "journal", "detail": error.message, "repair": _CUT_OUT})
     return found
 
 
-def _read_through(journal: Segments, replica: str, segment: int) -> None:
-    header = rewritten.at(journal, replica, segment)
-    count = sum(1 for _ in journal.read(replica, segment, 0))
-    # It may be rewritten at this very moment.
-    if header is not None and header == rewritten.at(journal, replica, segment):
-        stays = header["events"] - header["dropped"]
-        if count != stays:
-            raise DamagedError(f"segment {segment} of {replica} has {count} events, and says it has {stays}")
+def _read_through(journal: Segments, replica: str, segment: int, *, is_last: bool) -> None:
+    header, size = rewritten.at(journal, replica, segment), journal.size(replica, segment)
+    ends = [end for _, _, end in journal.read(replica, segment, 0)]
+    if (header, size) != (rewritten.at(journal, replica, segment), journal.size(replica, segment)):
+        return  # it was rewritten, or has grown, at this very moment
+    if header and len(ends) != header["events"] - header["dropped"]:
+        raise DamagedError(f"segment {segment} of {replica} has lost events")
+    if not (is_last or header or max(ends, default=0) == size):
+        raise DamagedError(f"segment {segment} of {replica} ends in the middle of a batch")
 
 
 def _compare(journal: Segments, index: Index, lock: Exclusive) -> list[JsonObject]:
