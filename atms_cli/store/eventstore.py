@@ -13,7 +13,9 @@ from atms_cli.store.readmodel import ReadModel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from atms_cli.domain.records import JsonObject
+    from collections.abc import Callable
+
+    from atms_cli.domain.records import Event, JsonObject
     from atms_cli.ports import Clock, Ids
     from atms_cli.store.segments import Exclusive, Segments
     from atms_cli.store.transaction import Transaction
@@ -42,15 +44,16 @@ class EventStore:
         if not self._is_current():
             with self.lock:
                 self.index.catch_up()
-        return ReadModel(self.index.connection, self.journal.event_at, self._settle)
+        return ReadModel(self.index.connection, self.journal.event_at, self._at_rest)
 
-    def _settle(self) -> None:
-        """Wait for whoever is rewriting a segment."""
+    def _at_rest(self, look: Callable[[], list[Event]]) -> list[Event]:
+        """Look while nobody is rewriting a segment."""
         with self.lock:
             if self.index.path == MEMORY:
                 # An index of our own does not hear of it.
                 self.index.empty()
             self.index.catch_up()
+            return look()
 
     def _is_current(self) -> bool:
         try:

@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from atms_cli.ports import TaskFilter
     from atms_cli.store.projector import Load
 
+    AtRest = Callable[[Callable[[], list[Event]]], list[Event]]
+
 
 class ReadModel:
     """Reads over one connection; inside a transaction they see its changes."""
 
-    def __init__(self, connection: Connection, load: Load, settle: Callable[[], None] | None = None) -> None:
+    def __init__(self, connection: Connection, load: Load, at_rest: AtRest | None = None) -> None:
         self._run = connection.execute
         self._load = load
-        #: Waits until nobody writes; inside a transaction nobody else does.
-        self._settle = settle
+        #: Looks while nobody writes; inside a transaction nobody else does.
+        self._at_rest = at_rest
 
     # Tasks
 
@@ -187,14 +189,16 @@ class ReadModel:
 
     def _events(self, text: str, value: object) -> list[Event]:
         """Load what a query finds; if a segment was being rewritten meanwhile, ask and load once more."""
-        rows = self._run(text, (value,)).fetchall()
+
+        def look() -> list[Event]:
+            return [self._event(*row) for row in self._run(text, (value,)).fetchall()]
+
         try:
-            return [self._event(*row) for row in rows]
+            return look()
         except (AtmsError, OSError, ValueError, KeyError):
-            if self._settle is None:
+            if self._at_rest is None:
                 raise
-        self._settle()
-        return [self._event(*row) for row in self._run(text, (value,)).fetchall()]
+        return self._at_rest(look)
 
     def _event(self, replica: str, segment: int, offset: int, event_id: str) -> Event:
         event = self._load(replica, segment, offset)
