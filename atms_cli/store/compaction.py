@@ -155,10 +155,12 @@ class Compaction:
         """Rewrite every sealed segment of which enough has been folded; return what became of each."""
         self._store.reading()
         dead = self._dead()
-        done = (self._rewrite(segment, dead.of(segment[0]), keep_originals) for segment in self._sealed())
+        done = (
+            self._rewrite(segment, dead.of(segment[0]), keep_originals=keep_originals) for segment in self._sealed()
+        )
         return [each for each in done if each is not None]
 
-    def _rewrite(self, segment: Segment, gone: set[str], keep_originals: bool) -> JsonObject | None:  # noqa: FBT001
+    def _rewrite(self, segment: Segment, gone: set[str], *, keep_originals: bool) -> JsonObject | None:
         replica, number = segment
         path = self._journal.path(replica, number)
         if not self._is_worth(segment, gone):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from atms_cli.domain import task as tasks
 from atms_cli.errors import AtmsError, ConflictError
 from atms_cli.services import history as service
+from atms_cli.store import bulk
 from tests.fakes import add, change, contents, record
 from tests.store.clones import Clone, act, bring_together, check_whole
 
@@ -257,6 +258,37 @@ def test_a_full_disk_leaves_all_as_it_was(ours: Clone, monkeypatch: pytest.Monke
     check_whole(ours)
     assert ours.compact()["segments"]
     check_whole(ours)
+
+
+# Building the index anew
+
+
+def test_folds_and_late_events_are_the_same_built_at_once_and_in_several_goes(
+    ours: Clone, theirs: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for task_id in ("t1", "t2", "t3"):
+        add(ours.store, task_id, description="d" * 200)
+    theirs.take_from(ours)
+    theirs.clock.advance(0.5)
+    change(theirs.store, "t1", lambda task, _: tasks.start(task, agent="zoe", run="late", blocked_by=()))
+    for task_id in ("t1", "t2"):
+        go_through(ours, task_id)
+    theirs.take_from(ours)
+    theirs.clock.at_ms = ours.clock.at_ms + 3_000
+    change(theirs.store, "t2", lambda task, _: tasks.reopen(task, "still broken"))
+    lived_in(theirs)
+    lived_in(ours)
+    ours.compact()
+    theirs.clock.at_ms = ours.clock.at_ms
+    theirs.take_from(ours)
+    ours.take_from(theirs)
+    for clone in (ours, theirs):
+        before = clone.state()
+        for most in (1, 2, 5):
+            monkeypatch.setattr(bulk, "_MOST_TASKS", most)
+            monkeypatch.setattr(bulk, "_MOST_ROWS", most)
+            clone.store.rebuild()
+            assert clone.state() == before
 
 
 # Several clones
