@@ -13,8 +13,9 @@ from os.path import exists, join
 
 from atms_cli.domain.folding import is_worth
 from atms_cli.domain.terse import listed
-from atms_cli.errors import ConflictError
+from atms_cli.errors import AtmsError, ConflictError
 from atms_cli.store import codec, hlc, rewritten, swapping
+from atms_cli.store.index import DatabaseError
 from atms_cli.store.lock import Lock
 from atms_cli.store.originals import keep
 from atms_cli.store.paths import BACKUPS, COMPACT_LOCK
@@ -176,6 +177,8 @@ class Compaction:
                 if _identity(path) != plan.identity:
                     return None
                 swapping.swap(self._store.index, aside, path, _changing(plan))
+        except DatabaseError as error:
+            raise AtmsError(f"cannot write {self._store.index.path}: {error}", "free some space and repeat") from error
         finally:
             if exists(aside):
                 os.remove(aside)

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from atms_cli.domain import task as tasks
 from atms_cli.errors import AtmsError, ConflictError
 from atms_cli.services import history as service
-from atms_cli.store import bulk
+from atms_cli.store import bulk, swapping
+from atms_cli.store.index import DatabaseError
 from tests.fakes import add, change, contents, record
 from tests.store.clones import Clone, act, bring_together, check_whole
 
@@ -257,6 +258,24 @@ def test_a_full_disk_leaves_all_as_it_was(ours: Clone, monkeypatch: pytest.Monke
     assert ours.state()["attempts"] == state["attempts"]
     check_whole(ours)
     assert ours.compact()["segments"]
+    check_whole(ours)
+
+
+def test_an_index_that_cannot_be_written_leaves_the_segments_as_they_were(
+    ours: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lived_in(ours)
+    first = ours.path("ourown00").read_bytes()
+
+    def full(*_: object) -> None:
+        raise DatabaseError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(swapping, "move", full)
+        with pytest.raises(AtmsError, match="database or disk is full"):
+            ours.compact()
+    assert ours.path("ourown00").read_bytes() == first
+    assert ours.store.index.is_current()
     check_whole(ours)
 
 
