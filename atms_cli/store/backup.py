@@ -10,10 +10,11 @@ from os.path import exists, join
 from zlib import crc32
 
 from atms_cli import __version__
-from atms_cli.errors import AtmsError, ConflictError, DamagedError
+from atms_cli.errors import AtmsError, ConflictError, DamagedError, UnavailableError
 from atms_cli.store import codec, paths
 from atms_cli.store.journal import segment_name
 from atms_cli.store.replication import check_names
+from atms_cli.store.swapping import mark_stale
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,23 +23,18 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _MANIFEST = "manifest.json"
+#: A rewritten segment is smaller than it was; what was packed meanwhile is packed again.
+_TRIES = 5
 
 
 def write(store: EventStore, root: str, path: str, now: str) -> JsonObject:
     """Write a backup while others go on working; return its manifest.
 
-    A segment only grows, so its bytes up to the size seen under the lock never change again.
+    The bytes of a segment up to the size seen under the lock never change again, unless it is rewritten as a whole.
     """
-    with store.lock:
-        store.index.catch_up()
-        sizes = {
-            f"{replica}/{segment_name(number)}": _whole(store, replica, number)
-            for replica in store.journal.replicas()
-            for number in store.journal.segments(replica)
-        }
     fresh = f"{path}.{os.getpid()}.new"
     try:
-        manifest = _pack(root, fresh, sizes, now)
+        manifest = _pack_at_rest(store, root, fresh, now)
         os.replace(fresh, path)
     except OSError as error:
         raise AtmsError(f"cannot write {path}: {error.strerror}", "check permissions and free space") from error
@@ -46,6 +42,28 @@ def write(store: EventStore, root: str, path: str, now: str) -> JsonObject:
         if exists(fresh):
             os.remove(fresh)
     return manifest
+
+
+def _pack_at_rest(store: EventStore, root: str, path: str, now: str) -> JsonObject:
+    for _ in range(_TRIES):
+        before = _segments(store, root)
+        manifest = _pack(root, path, {name: size for name, (size, _) in before.items()}, now)
+        after = _segments(store, root)
+        if all(name in after and after[name][1] == inode for name, (_, inode) in before.items()):
+            return manifest
+    raise UnavailableError("the journal is being rewritten", "try again when that has finished")
+
+
+def _segments(store: EventStore, root: str) -> dict[str, tuple[int, int]]:
+    """Return the bytes of each segment's whole batches, and the inode, which changes when a segment is rewritten."""
+    with store.lock:
+        store.index.catch_up()
+        return {
+            name: (_whole(store, replica, number), os.stat(join(root, paths.DIRECTORY, paths.JOURNAL, name)).st_ino)
+            for replica in store.journal.replicas()
+            for number in store.journal.segments(replica)
+            for name in (f"{replica}/{segment_name(number)}",)
+        }
 
 
 def _whole(store: EventStore, replica: str, number: int) -> int:
@@ -146,6 +164,7 @@ def put_back(store: EventStore, directory: str, contents: dict[str, bytes], now:
                 os.fsync(file.fileno())
     with store.lock:
         os.makedirs(fresh, exist_ok=True)
+        mark_stale(store.index)
         os.rename(journal, join(directory, paths.BACKUPS, f"{paths.JOURNAL}.{now.replace(':', '')}"))
         os.rename(fresh, journal)
         # Whoever made the backup may still be writing under its id: this workspace goes on under a new one.

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: The newest line format this program knows.
 VERSION = 1
+#: How the first line of a rewritten segment begins, which is no event (store/rewritten.py).
+HEADER_MARK = b'{"v":%d,"rewritten":' % VERSION
 _MARK = b',"crc":"'
 _CLOSE = b'"}\n'
 #: Bytes from the mark to the newline.

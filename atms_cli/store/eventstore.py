@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from os.path import join
 
-from atms_cli.store.index import DatabaseError, Index
+from atms_cli.store.index import MEMORY, DatabaseError, Index
 from atms_cli.store.journal import Journal
 from atms_cli.store.lock import Lock, NoLock
 from atms_cli.store.paths import INDEX, LOCK
@@ -13,7 +13,9 @@ from atms_cli.store.readmodel import ReadModel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from atms_cli.domain.records import JsonObject
+    from collections.abc import Callable
+
+    from atms_cli.domain.records import Event, JsonObject
     from atms_cli.ports import Clock, Ids
     from atms_cli.store.segments import Exclusive, Segments
     from atms_cli.store.transaction import Transaction
@@ -24,7 +26,7 @@ def in_directory(directory: str, clock: Clock, ids: Ids) -> EventStore:
     journal = Journal(directory, ids.replica)
     if not os.access(directory, os.W_OK):
         # Reading needs no file of ours: the journal is folded in memory, and writing will say what is missing.
-        return EventStore(journal, Index(":memory:", journal), NoLock(), clock)
+        return EventStore(journal, Index(MEMORY, journal), NoLock(), clock)
     return EventStore(journal, Index(join(directory, INDEX), journal), Lock(join(directory, LOCK)), clock)
 
 
@@ -42,7 +44,16 @@ class EventStore:
         if not self._is_current():
             with self.lock:
                 self.index.catch_up()
-        return ReadModel(self.index.connection, self.journal.event_at)
+        return ReadModel(self.index.connection, self.journal.event_at, self._at_rest)
+
+    def _at_rest(self, look: Callable[[], list[Event]]) -> list[Event]:
+        """Look while nobody is rewriting a segment."""
+        with self.lock:
+            if self.index.path == MEMORY:
+                # An index of our own does not hear of it.
+                self.index.empty()
+            self.index.catch_up()
+            return look()
 
     def _is_current(self) -> bool:
         try:

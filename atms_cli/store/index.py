@@ -35,7 +35,7 @@ _DAMAGE = ("malformed", "not a database", "no such table", "no such column", "di
 
 #: What it says where no file can be made or grown.
 _NO_ROOM = ("disk is full", "readonly", "unable to open")
-_MEMORY = ":memory:"
+MEMORY = ":memory:"
 
 
 class Index:
@@ -78,9 +78,9 @@ class Index:
         if any(sign in str(error) for sign in _DAMAGE):
             remove(self.path)
             return self._connect()
-        if self.path != _MEMORY and any(sign in str(error) for sign in _NO_ROOM):
+        if self.path != MEMORY and any(sign in str(error) for sign in _NO_ROOM):
             # Reading needs no file: the journal is folded in memory, and writing it will say what is wrong.
-            self.path = _MEMORY
+            self.path = MEMORY
             return self._connect()
         raise AtmsError(
             f"cannot open {self.path}: {error}", "check that the directory is writable and not full"
@@ -202,7 +202,7 @@ class Index:
             for event, offset, behind in self._journal.read(replica, segment, start):
                 projector.apply(event, replica, segment, offset)
                 end = behind
-            self.put_position(replica, (segment, end, self._journal.seal_at(replica, segment, end)))
+            self.put_position(replica, self._journal.position(replica, segment, end))
             start = 0
 
     def checkpoint(self) -> None:

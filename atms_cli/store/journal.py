@@ -71,6 +71,20 @@ class Journal:
             file.seek(max(0, end - codec.SEAL_LENGTH))
             return codec.seal(file.read(codec.SEAL_LENGTH))
 
+    def beginning(self, replica: str, segment: int, most: int) -> bytes:
+        """Return the first bytes of a segment, none if there is none."""
+        try:
+            with open(self.path(replica, segment), "rb", buffering=0) as file:
+                return file.read(most)
+        except FileNotFoundError:
+            return b""
+
+    def position(self, replica: str, segment: int, end: int) -> tuple[int, int, str]:
+        """Return where to read on, and the seal before: in the next segment, if this one was rewritten and never grows."""
+        if self.beginning(replica, segment, len(codec.HEADER_MARK)) == codec.HEADER_MARK:
+            return segment + 1, 0, ""
+        return segment, end, self.seal_at(replica, segment, end)
+
     def own_replica(self) -> str:
         """Return this clone's id; call it under the lock. A copied directory gets a new one.
 
@@ -112,6 +126,7 @@ class Journal:
 
         """
         batch: list[tuple[Event, int, int]] = []
+        is_rewritten = False
         with open(self.path(replica, segment), "rb") as file:
             file.seek(start)
             offset = start
@@ -120,12 +135,16 @@ class Journal:
                 try:
                     event, more = codec.decode(line)
                 except (DamagedError, ValueError, KeyError) as error:
-                    if _is_torn(file.read(1), line):
+                    if not is_rewritten and _is_torn(file.read(1), line):
                         return
                     raise self._damage(replica, segment, offset, error) from error
+                if offset == 0 and "rewritten" in event:
+                    # What is left of a batch may lack its end.
+                    is_rewritten, offset = True, end
+                    continue
                 batch.append((event, offset, end))
                 offset = end
-                if not more:
+                if not more or is_rewritten:
                     yield from batch
                     batch = []
 
