@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.errors import DamagedError
+from atms_cli.errors import DamagedError, NewerError
 from atms_cli.store.index import DatabaseError, Index
 
 TYPE_CHECKING = False
@@ -37,7 +37,8 @@ def _damaged_segments(journal: Segments, replica: str) -> list[JsonObject]:
             for _ in journal.read(replica, segment, 0):
                 pass
         except DamagedError as error:
-            found.append({"check": "journal", "detail": error.message, "repair": _CUT_OUT})
+            repair = error.hint if isinstance(error, NewerError) else _CUT_OUT
+            found.append({"check": "journal", "detail": error.message, "repair": repair})
     return found
 
 

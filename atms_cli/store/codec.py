@@ -7,7 +7,7 @@ a batch cut short by a crash is seen and dropped as a whole.
 
 from __future__ import annotations
 
-from atms_cli.errors import DamagedError, UsageError
+from atms_cli.errors import DamagedError, NewerError, UsageError
 from atms_cli.store.jsontext import decode as decode_json
 from atms_cli.store.jsontext import encode as encode_json
 
@@ -57,7 +57,7 @@ def decode(line: bytes) -> tuple[Event, bool]:
         raise DamagedError("the checksum does not match")
     record = decode_json(body.decode() + "}")
     if record["v"] > VERSION:
-        raise DamagedError(f"written in format {record['v']}, this atms knows {VERSION}", "upgrade atms")
+        raise NewerError(f"written in format {record['v']}, this atms knows {VERSION}", "upgrade atms")
     more = record.pop("more", False)
     return record, more
 

@@ -194,8 +194,11 @@ class Index:
 
 
 def remove(path: str) -> None:
-    """Delete an index with its side files."""
-    for suffix in ("-wal", "-shm", ""):
+    """Delete an index with its side files.
+
+    The file itself goes first: SQLite drops a log without one, but a file without its log may be half of a checkpoint.
+    """
+    for suffix in ("", "-wal", "-shm"):
         if exists(path + suffix):
             os.remove(path + suffix)
 

@@ -8,11 +8,11 @@ gets a new replica id, so two copies never write under one name.
 from __future__ import annotations
 
 import os
-from os.path import join
+from os.path import isdir, join
 
-from atms_cli.errors import AtmsError, DamagedError
+from atms_cli.errors import AtmsError, DamagedError, NewerError, UnavailableError
 from atms_cli.store import codec
-from atms_cli.store.paths import JOURNAL, REPLICA
+from atms_cli.store.paths import JOURNAL, REPLICA, RESTORED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +42,27 @@ class Journal:
 
     def replicas(self) -> list[str]:
         """Return the ids of all replicas that have written."""
+        try:
+            names = os.listdir(self.root)
+        except FileNotFoundError:
+            names = os.listdir(self._root_put_back())
         # Finder leaves its .DS_Store anywhere.
-        return sorted(name for name in os.listdir(self.root) if not name.startswith("."))
+        return sorted(name for name in names if not name.startswith("."))
+
+    def _root_put_back(self) -> str:
+        """Finish what a killed `atms restore` has left to be done, and return the root.
+
+        It takes the old journal away only when the new one is whole, so there is just its name to give; whoever
+        comes first gives it, with or without the lock.
+        """
+        try:
+            os.rename(join(self._directory, RESTORED), self.root)
+        except OSError:
+            if not isdir(self.root):
+                raise DamagedError(
+                    f"{self.root} is missing", "make an empty one: atms init; then: atms restore BACKUP"
+                ) from None
+        return self.root
 
     def segments(self, replica: str, first: int = 1) -> list[int]:
         """Return the numbers of a replica's segments from `first` on."""
@@ -87,14 +106,17 @@ class Journal:
 
     def _new_replica(self, path: str) -> str:
         name = self._new_name()
+        if not isdir(self.root):
+            self._root_put_back()
         os.makedirs(join(self.root, name), exist_ok=True)
+        # Before anyone can write under the name: whoever does will not sync this again.
+        _sync_directory(self.root)
         fresh = f"{path}.new"
         with open(fresh, "w", encoding="ascii") as file:
             file.write(f"{name} {os.fstat(file.fileno()).st_ino}\n")
             file.flush()
             os.fsync(file.fileno())
         os.rename(fresh, path)
-        _sync_directory(self.root)
         _sync_directory(self._directory)
         return name
 
@@ -114,7 +136,7 @@ class Journal:
                 try:
                     event, more = codec.decode(line)
                 except (DamagedError, ValueError, KeyError) as error:
-                    if _is_torn(file.read(1), line):
+                    if is_torn(file.read(1), line):
                         return
                     raise self._damage(replica, segment, offset, error) from error
                 batch.append((event, offset, end))
@@ -129,7 +151,8 @@ class Journal:
             line = file.read(offset).count(b"\n") + 1
         reason = error.message if isinstance(error, DamagedError) else "not an event"
         hint = error.hint if isinstance(error, DamagedError) and error.hint else "see what is affected: atms doctor"
-        return DamagedError(f"{path}:{line}: {reason}", hint)
+        kind = NewerError if isinstance(error, NewerError) else DamagedError
+        return kind(f"{path}:{line}: {reason}", hint)
 
     def event_at(self, replica: str, segment: int, offset: int) -> Event:
         """Return the event whose line begins at `offset`."""
@@ -153,24 +176,40 @@ class Journal:
 
         """
         path = self.path(replica, segment)
-        if offset == 0 and segment > 1:
-            # What is durable must stay a prefix: the old segment's last writer may not have synced it yet.
-            _sync(os.open(self.path(replica, segment - 1), os.O_WRONLY | os.O_CLOEXEC))
         try:
+            if offset == 0 and segment > 1:
+                # What is durable must stay a prefix: the old segment's last writer may not have synced it yet.
+                _sync(os.open(self.path(replica, segment - 1), os.O_WRONLY | os.O_CLOEXEC))
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise AtmsError(f"cannot write {path}: {error.strerror}", "nothing was changed") from error
+        if os.fstat(descriptor).st_size != offset:
+            os.close(descriptor)
+            raise UnavailableError(
+                f"{path} has changed meanwhile, so somebody writes without the lock", "nothing was changed; try again"
+            )
         try:
+            if offset == 0:
+                # Before its first line: who finds one will not sync the name again.
+                _sync_directory(join(self.root, replica))
             _write_all(descriptor, lines)
         except OSError as error:
-            os.ftruncate(descriptor, offset)
-            os.close(descriptor)
+            _take_back(descriptor, offset)
             raise AtmsError(
                 f"cannot write {path}: {error.strerror}", "nothing was changed; free some space and repeat"
             ) from error
-        if offset == 0:
-            _sync_directory(join(self.root, replica))
         return lambda: _sync(descriptor)
+
+
+def _take_back(descriptor: int, offset: int) -> None:
+    """Cut off what was written of a batch, and close the file."""
+    try:
+        os.ftruncate(descriptor, offset)
+    except OSError:
+        # Half a batch counts for nothing, and the next writer cuts it off.
+        return
+    finally:
+        os.close(descriptor)
 
 
 def _sync(descriptor: int) -> None:
@@ -188,7 +227,7 @@ def _sync(descriptor: int) -> None:
         os.close(descriptor)
 
 
-def _is_torn(next_byte: bytes, line: bytes) -> bool:
+def is_torn(next_byte: bytes, line: bytes) -> bool:
     """Return whether a bad line is an unfinished end of file: cut short, or never filled by a disk that lost power."""
     if next_byte:
         return False

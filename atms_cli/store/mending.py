@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from os.path import exists, join
 
-from atms_cli.errors import AtmsError
+from atms_cli.errors import AtmsError, NewerError
 from atms_cli.store import codec
+from atms_cli.store.journal import is_torn, segment_name
 from atms_cli.store.paths import BACKUPS, JOURNAL, REPLICA
 from atms_cli.store.settings import write_atomically
 
@@ -19,37 +20,75 @@ def mend(store: EventStore, directory: str) -> list[str]:
     """Cut damaged lines out of every segment; return the files that keep them.
 
     Other clones have the old lines, so this one goes on under a new replica id: what it published is never rewritten.
+
+    Raises:
+        NewerError: a line is of a newer version, which is no damage; nothing was changed.
+
     """
-    kept: list[str] = []
     with store.lock:
-        for replica in store.journal.replicas():
-            for number in store.journal.segments(replica):
-                kept += _mend_segment(directory, replica, f"{number:08d}.jsonl")
-        if kept and exists(join(directory, REPLICA)):
+        segments = [
+            (replica, number) for replica in store.journal.replicas() for number in store.journal.segments(replica)
+        ]
+        damaged = [each for each in segments if _is_damaged(_path(directory, *each))]
+        if not damaged:
+            return []
+        # Both before anything else, because whoever goes on after a crash in between relies on the old lines' places.
+        if exists(join(directory, REPLICA)):
             os.remove(join(directory, REPLICA))
-        if kept:
-            store.index.empty()
-            store.index.catch_up()
+        store.index.empty()
+        kept = [_mend_segment(directory, *each) for each in damaged]
+        store.index.catch_up()
     return kept
 
 
-def _mend_segment(directory: str, replica: str, name: str) -> list[str]:
-    path = join(directory, JOURNAL, replica, name)
+def _path(directory: str, replica: str, number: int) -> str:
+    return join(directory, JOURNAL, replica, segment_name(number))
+
+
+def _lines(path: str) -> list[bytes]:
     with open(path, "rb") as file:
-        lines = file.read().splitlines(keepends=True)
-    good = [_is_good(line) for line in lines]
-    # A torn end is no damage: the next writer cuts it off.
-    if all(good[:-1]):
-        return []
-    aside = join(directory, BACKUPS, f"damaged.{replica}.{name}")
-    write_atomically(aside, b"".join(line for line, is_good in zip(lines, good, strict=True) if not is_good))
-    write_atomically(path, b"".join(line for line, is_good in zip(lines, good, strict=True) if is_good))
-    return [aside]
+        return file.readlines()
 
 
-def _is_good(line: bytes) -> bool:
+def _is_damaged(path: str) -> bool:
+    """Return whether something is wrong with a segment but a torn end, which the next writer cuts off."""
+    lines = _lines(path)
+    bad = [number for number, line in enumerate(lines) if not _is_good(line, path, number)]
+    return bool(bad) and (bad[0] < len(lines) - 1 or not is_torn(b"", lines[-1]))
+
+
+def _mend_segment(directory: str, replica: str, number: int) -> str:
+    path = _path(directory, replica, number)
+    lines = _lines(path)
+    good = [line for line in lines if _is_good(line, path, 0)]
+    if good and lines[-1] is not good[-1] and not is_torn(b"", lines[-1]):
+        good[-1] = _ending(good[-1])
+    aside = _free_name(join(directory, BACKUPS, f"damaged.{replica}.{segment_name(number)}"))
+    write_atomically(aside, b"".join(line for line in lines if not _is_good(line, path, 0)))
+    write_atomically(path, b"".join(good))
+    return aside
+
+
+def _ending(line: bytes) -> bytes:
+    """Return a line as the last of its batch, whose end was cut out: what is left of the batch was acknowledged."""
+    event, _ = codec.decode(line)
+    return codec.encode(event, more=False)
+
+
+def _free_name(path: str) -> str:
+    """Return a name that keeps nothing yet: a segment may be damaged more than once."""
+    name, count = path, 1
+    while exists(name):
+        count += 1
+        name = f"{path}.{count}"
+    return name
+
+
+def _is_good(line: bytes, path: str, number: int) -> bool:
     try:
         codec.decode(line)
+    except NewerError as error:
+        raise NewerError(f"{path}:{number + 1}: {error.message}", error.hint) from error
     except (AtmsError, ValueError, KeyError, TypeError):
         return False
     return True
