@@ -10,6 +10,7 @@ import os
 import shutil
 from collections import Counter
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from atms_cli.services import tasks as service
 from atms_cli.store import backup, creation, paths
 from atms_cli.store.replication import Replication
 from tests.fakes import START_MS
+from tests.store.children import forked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -147,6 +149,32 @@ class Attack:
         if is_acknowledged:
             assert self.has_happened(workspace), "acknowledged, and it did not happen"
         closed(workspace)
+
+
+def load_all() -> None:
+    """Load what an act loads when it needs it, so that children have it from the start."""
+    for name in (
+        "store.transaction",
+        "store.bulk",
+        "store.settings_schema",
+        "store.checkup",
+        "domain.agent",
+        "services.gates",
+    ):
+        import_module(f"atms_cli.{name}")
+    import_module("ruamel.yaml.util")
+
+
+def prepared(directory: str, attack: Attack) -> Path:
+    """Return a workspace as it is before the attack."""
+    source = Path(directory) / "before"
+
+    def prepare() -> None:
+        attack.prepare(opened(source, attack.segment_bytes))
+
+    # In a child, so that nothing of it is open here.
+    assert forked(prepare) == 0
+    return source
 
 
 def replicate(source: Path, target: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from atms_cli.store.paths import INDEX
 from tests.store import faults
-from tests.store.attacks import ATTACKS, Attack, opened, replicate
+from tests.store.attacks import ATTACKS, Attack, load_all, opened, prepared, replicate
 from tests.store.children import alone, forked
 
 if TYPE_CHECKING:
@@ -41,18 +41,6 @@ def test_whoever_comes_after_a_death_at_any_change_finds_all_in_order(
     assert report["deaths"] >= 10, report
 
 
-def prepared(directory: str, attack: Attack) -> Path:
-    """Return a workspace as it is before the attack."""
-    source = Path(directory) / "before"
-
-    def prepare() -> None:
-        attack.prepare(opened(source, attack.segment_bytes))
-
-    # In a child, so that nothing of it is open here.
-    assert forked(prepare) == 0
-    return source
-
-
 def chosen(changes: Sequence[faults.Change], step: int) -> list[int]:
     """Return the points to go wrong at: each of ours, and every so manieth of the index."""
     ours = [point for change in changes if INDEX not in change.path for point in change.points]
@@ -62,6 +50,7 @@ def chosen(changes: Sequence[faults.Change], step: int) -> list[int]:
 
 def die_everywhere(directory: str, name: str, step: int) -> dict[str, int]:
     attack = ATTACKS[name]
+    load_all()
     source = prepared(directory, attack)
     watched = Path(directory) / "watched"
     replicate(source, watched)
