@@ -51,15 +51,15 @@ class Change:
         return range(self.point - (self.what == "write"), self.point + 1)
 
 
-def watched(directory: str, work: Callable[[], object]) -> list[Change]:
-    """Return the changes below a directory that a child makes, which does something to its end."""
+def watched(directory: str, work: Callable[[], object], *, dies_at: int = 0) -> list[Change]:
+    """Return the changes below a directory that a child makes, to its end or to its death."""
     with TemporaryFile() as log:
 
         def watching() -> None:
-            arm(directory, WATCH, log=log.fileno())
+            arm(directory, DIE if dies_at else WATCH, dies_at, log.fileno())
             work()
 
-        assert forked(watching) == 0
+        assert forked(watching) == (DIED if dies_at else 0)
         log.seek(0)
         rows = [line.decode().rstrip("\n").split("\t") for line in log]
     return [Change(int(point), what, path, other, int(size)) for point, what, path, other, size in rows]
