@@ -15,7 +15,7 @@ from atms_cli import __version__
 from atms_cli.errors import AtmsError, ConflictError, DamagedError
 from atms_cli.store import codec, paths
 from atms_cli.store.aside import sync_directory
-from atms_cli.store.journal import segment_name
+from atms_cli.store.journal import forget_replica, segment_name
 from atms_cli.store.replication import check_names
 
 TYPE_CHECKING = False
@@ -143,18 +143,20 @@ def put_back(store: EventStore, directory: str, contents: dict[str, bytes], now:
         try:
             _lay_out(fresh, contents)
             # Whoever made the backup may still be writing under its id: this workspace goes on under a new one.
-            if exists(join(directory, paths.REPLICA)):
-                os.remove(join(directory, paths.REPLICA))
+            forget_replica(directory)
             os.rename(journal, kept)
         except OSError as error:
-            raise AtmsError(
-                f"cannot restore: {error}", "nothing was changed; check permissions and free space"
-            ) from error
-        # From here on whoever looks for the journal would put the new one in its place (journal.py).
-        with suppress(FileNotFoundError):
-            os.rename(fresh, journal)
-        sync_directory(journal)
-        sync_directory(kept)
+            message = f"cannot restore in {directory}: {error.strerror}"
+            raise AtmsError(message, "nothing was changed; check permissions and free space") from error
+        try:
+            # From here on whoever looks for the journal puts the new one in its place (journal.py).
+            with suppress(FileNotFoundError):
+                os.rename(fresh, journal)
+            sync_directory(journal)
+            sync_directory(kept)
+        except OSError as error:
+            message = f"cannot finish in {directory}: {error.strerror}"
+            raise AtmsError(message, "see whether it is done: atms status") from error
         store.index.empty()
         store.index.catch_up()
 

@@ -31,6 +31,16 @@ def segment_name(number: int) -> str:
     return f"{number:08d}.jsonl"
 
 
+def forget_replica(directory: str) -> None:
+    """Let the next writer go on under a new replica id; call it under the lock."""
+    try:
+        os.remove(join(directory, REPLICA))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise AtmsError(f"cannot write in {directory}: {error.strerror}", "nothing was changed") from error
+
+
 class Journal:
     """The segments of a workspace, by replica."""
 
@@ -102,7 +112,13 @@ class Journal:
                     return name
         except (FileNotFoundError, ValueError):
             pass
-        return self._new_replica(path)
+        try:
+            return self._new_replica(path)
+        except OSError as error:
+            raise AtmsError(
+                f"cannot write in {self._directory}: {error.strerror}",
+                "nothing was changed; check permissions and free space",
+            ) from error
 
     def _new_replica(self, path: str) -> str:
         name = self._new_name()

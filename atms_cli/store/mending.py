@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from os.path import exists, join
 
 from atms_cli.errors import AtmsError, NewerError
 from atms_cli.store import codec
-from atms_cli.store.journal import is_torn, segment_name
-from atms_cli.store.paths import BACKUPS, JOURNAL, REPLICA
+from atms_cli.store.journal import forget_replica, is_torn, segment_name
+from atms_cli.store.paths import BACKUPS, JOURNAL
 from atms_cli.store.settings import write_atomically
 
 TYPE_CHECKING = False
@@ -33,8 +32,7 @@ def mend(store: EventStore, directory: str) -> list[str]:
         if not damaged:
             return []
         # Both before anything else, because whoever goes on after a crash in between relies on the old lines' places.
-        if exists(join(directory, REPLICA)):
-            os.remove(join(directory, REPLICA))
+        forget_replica(directory)
         store.index.empty()
         kept = [_mend_segment(directory, *each) for each in damaged]
         store.index.catch_up()

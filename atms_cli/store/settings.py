@@ -61,7 +61,7 @@ class Settings:
         record: JsonObject = {"fingerprint": list(fingerprint), "config": config}
         try:
             write_atomically(self._compiled, encode(record).encode())
-        except OSError:
+        except AtmsError:
             # A read-only workspace can still be read; it just compiles every time.
             return config
         return config
@@ -84,10 +84,7 @@ class Settings:
         buffer = StringIO()
         yaml.dump(tree, buffer)
         parse(buffer.getvalue(), self.path)
-        try:
-            write_atomically(self.path, buffer.getvalue().encode())
-        except OSError as error:
-            raise AtmsError(f"cannot write {self.path}: {error.strerror}", "nothing was changed") from error
+        write_atomically(self.path, buffer.getvalue().encode())
 
     def raw(self) -> JsonObject:
         """Return what atms.yaml says, without defaults."""
@@ -162,7 +159,19 @@ def parse(text: str, path: str) -> Config:
 
 
 def write_atomically(path: str, content: bytes) -> None:
-    """Put a file in place whole, or not at all."""
+    """Put a file in place whole, or not at all.
+
+    Raises:
+        AtmsError: the disk is full or not writable; the file is as it was.
+
+    """
+    try:
+        _write_atomically(path, content)
+    except OSError as error:
+        raise AtmsError(f"cannot write {path}: {error.strerror}", "check permissions and free space") from error
+
+
+def _write_atomically(path: str, content: bytes) -> None:
     fresh = f"{path}.{os.getpid()}.new"
     try:
         with open(fresh, "wb") as file:

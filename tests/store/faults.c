@@ -196,7 +196,7 @@ SYNC(fdatasync)
     if (is_counted && result == 0) note(what, path, other, 0); \
     return result; \
   }
-ON_PATH(rename, "rename", 1, (const char *path, const char *target), path, target, real(path, target))
+ON_PATH(rename, "rename", 0, (const char *path, const char *target), path, target, real(path, target))
 ON_PATH(link, "link", 1, (const char *path, const char *target), path, target, real(path, target))
 ON_PATH(unlink, "unlink", 0, (const char *path), path, "", real(path))
 ON_PATH(rmdir, "rmdir", 0, (const char *path), path, "", real(path))
