@@ -40,7 +40,7 @@ def test_a_disk_that_is_full_is_named_and_nothing_is_half_done(
     tmp_path: Path, preloaded: Mapping[str, str], name: str, how: int
 ) -> None:
     report = alone(fill_everywhere, tmp_path, name, how, STEP * STEP, env=preloaded)
-    assert report["refused"] + report["done"] >= 10, report
+    assert report["refused"] + report["done"] >= 5, report
 
 
 def fill_everywhere(directory: str, name: str, how: int, step: int) -> dict[str, int]:
