@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from atms_cli.store.eventstore import EventStore
 
 
+#: What an event's line begins with, and no text in one can hold without a backslash.
+_BEGINNING = b'{"v":'
+
+
 def mend(store: EventStore, directory: str) -> list[str]:
     """Cut damaged lines out of every segment; return the files that keep them.
 
@@ -44,8 +48,16 @@ def _path(directory: str, replica: str, number: int) -> str:
 
 
 def _lines(path: str) -> list[bytes]:
+    """Return the lines of a segment; one whose end was lost is not taken together with the good one behind it."""
     with open(path, "rb") as file:
-        return file.readlines()
+        return [part for number, line in enumerate(file) for part in _parted(line, path, number)]
+
+
+def _parted(line: bytes, path: str, number: int) -> list[bytes]:
+    start = line.rfind(_BEGINNING)
+    if start > 0 and not _is_good(line, path, number) and _is_good(line[start:], path, number):
+        return [line[:start], line[start:]]
+    return [line]
 
 
 def _is_damaged(path: str) -> bool:
