@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from os.path import join
 
-from atms_cli.store.index import DatabaseError, Index
+from atms_cli.errors import AtmsError
+from atms_cli.store.index import MEMORY, DatabaseError, Index
 from atms_cli.store.journal import Journal
 from atms_cli.store.lock import Lock, NoLock
 from atms_cli.store.paths import INDEX, LOCK
@@ -24,7 +25,7 @@ def in_directory(directory: str, clock: Clock, ids: Ids) -> EventStore:
     journal = Journal(directory, ids.replica)
     if not os.access(directory, os.W_OK):
         # Reading needs no file of ours: the journal is folded in memory, and writing will say what is missing.
-        return EventStore(journal, Index(":memory:", journal), NoLock(), clock)
+        return EventStore(journal, Index(MEMORY, journal), NoLock(), clock)
     return EventStore(journal, Index(join(directory, INDEX), journal), Lock(join(directory, LOCK)), clock)
 
 
@@ -62,6 +63,12 @@ class EventStore:
         with self.lock:
             self.index.empty()
             self.index.catch_up()
+        if self.index.path == MEMORY and isinstance(self.journal, Journal):
+            # It stands in for a file that nobody can write; it goes with this process.
+            raise AtmsError(
+                f"the index beside {self.journal.root} cannot be written: read-only or full",
+                "check permissions and free space",
+            )
         return int(self.index.connection.execute("SELECT count(*) FROM events").fetchone()[0])
 
     def doctor(self) -> list[JsonObject]:

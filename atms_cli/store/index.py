@@ -37,7 +37,7 @@ _DAMAGE = ("malformed", "not a database", "no such table", "no such column", "di
 
 #: What it says where no file can be made or grown.
 _NO_ROOM = ("disk is full", "readonly", "unable to open")
-_MEMORY = ":memory:"
+MEMORY = ":memory:"
 
 
 class Index:
@@ -71,9 +71,9 @@ class Index:
         if any(sign in str(error) for sign in _DAMAGE):
             remove(self.path)
             return self._connect()
-        if self.path != _MEMORY and any(sign in str(error) for sign in _NO_ROOM):
+        if self.path != MEMORY and any(sign in str(error) for sign in _NO_ROOM):
             # Reading needs no file: the journal is folded in memory, and writing it will say what is wrong.
-            self.path = _MEMORY
+            self.path = MEMORY
             return self._connect()
         raise AtmsError(
             f"cannot open {self.path}: {error}", "check that the directory is writable and not full"

@@ -163,6 +163,7 @@ def load_all() -> None:
     ):
         import_module(f"atms_cli.{name}")
     import_module("ruamel.yaml.util")
+    import_module("encodings.ascii")
 
 
 def prepared(directory: str, attack: Attack) -> Path:

@@ -15,17 +15,22 @@ from subprocess import PIPE, Popen  # noqa: TID251  a test stands outside
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
 #: What a child ends with if what it did raised an error.
 RAISED = 99
 
 
-def alone(function: Callable[..., object], *arguments: object, env: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401  JSON
+def alone(
+    function: Callable[..., object],
+    *arguments: object,
+    env: Mapping[str, str] | None = None,
+    within: Sequence[str] = (),
+) -> Any:  # noqa: ANN401  JSON
     """Call a function of a module in an interpreter of its own, in which nothing else runs; return what it returns."""
     name = f"{function.__module__}:{function.__qualname__}"
-    command = [sys.executable, "-m", "tests.store.children", name, json.dumps(arguments, default=str)]
+    command = [*within, sys.executable, "-m", "tests.store.children", name, json.dumps(arguments, default=str)]
     with Popen(command, cwd=ROOT, env={**os.environ, **(env or {})}, stdout=PIPE, stderr=PIPE, text=True) as child:
         try:
             out, err = child.communicate()
