@@ -6,7 +6,7 @@ import os
 from os.path import join
 
 from atms_cli.domain import config as defaults
-from atms_cli.errors import AtmsError
+from atms_cli.errors import AtmsError, NewerError
 from atms_cli.store.jsontext import decode, encode
 from atms_cli.store.paths import COMPILED_CONFIG, CONFIG, DIRECTORY
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Raise it when compiled settings mean something else, so that old ones are compiled anew.
 _COMPILED_VERSION = 1
+#: The newest version of atms.yaml that this program knows.
+_VERSION = 1
 
 
 class Settings:
@@ -150,6 +152,9 @@ def parse(text: str, path: str) -> Config:
     from atms_cli.store.settings_schema import Document
 
     tree, _ = _round_trip(text, path)
+    version = tree.get("version")
+    if isinstance(version, int) and version > _VERSION:
+        raise NewerError(f"{path}: version {version} is of a newer atms, this one knows {_VERSION}", "upgrade atms")
     try:
         return Document.model_validate(_plain(tree)).to_config()
     except ValidationError as error:
