@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.errors import AtmsError, DamagedError
+from atms_cli.errors import AtmsError, DamagedError, NewerError
 from atms_cli.store import rewritten
 from atms_cli.store.index import MEMORY, DatabaseError, Index
 
@@ -37,7 +37,8 @@ def _damaged_segments(journal: Segments, replica: str) -> list[JsonObject]:
         try:
             _read_through(journal, replica, segment, is_last=segment == numbers[-1])
         except DamagedError as error:
-            found.append({"check": "journal", "detail": error.message, "repair": _CUT_OUT})
+            repair = error.hint if isinstance(error, NewerError) else _CUT_OUT
+            found.append({"check": "journal", "detail": error.message, "repair": repair})
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 # The same function as zlib's, without loading that library.
 from binascii import crc32
 
-from atms_cli.errors import DamagedError, UsageError
+from atms_cli.errors import DamagedError, NewerError, UsageError
 from atms_cli.store.jsontext import decode as decode_json
 from atms_cli.store.jsontext import encode as encode_json
 
@@ -56,7 +56,7 @@ def decode(line: bytes) -> tuple[Event, bool]:
     record = decode_json(line[:-1].decode())
     del record["crc"]
     if record["v"] > VERSION:
-        raise DamagedError(f"written in format {record['v']}, this atms knows {VERSION}", "upgrade atms")
+        raise NewerError(f"written in format {record['v']}, this atms knows {VERSION}", "upgrade atms")
     return record, record.pop("more", False)
 
 

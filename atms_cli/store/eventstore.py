@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from os.path import join
 
+from atms_cli.errors import AtmsError
 from atms_cli.store.index import MEMORY, DatabaseError, Index
 from atms_cli.store.journal import Journal
 from atms_cli.store.lock import Lock, NoLock
@@ -73,6 +74,12 @@ class EventStore:
         with self.lock:
             self.index.empty()
             self.index.catch_up()
+        if self.index.path == MEMORY and isinstance(self.journal, Journal):
+            # It stands in for a file that nobody can write; it goes with this process.
+            raise AtmsError(
+                f"the index beside {self.journal.root} cannot be written: read-only or full",
+                "check permissions and free space",
+            )
         return int(self.index.connection.execute("SELECT count(*) FROM events").fetchone()[0])
 
     def doctor(self) -> list[JsonObject]:

@@ -210,14 +210,18 @@ class Index:
         try:
             if os.stat(self.path + "-wal").st_size > self._wal_bytes:
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except FileNotFoundError:
+        except (FileNotFoundError, DatabaseError):
+            # On a full disk the log stays, which holds all that the file will.
             return
         self._wal_bytes = _WAL_BYTES_LATER
 
 
 def remove(path: str) -> None:
-    """Delete an index with its side files."""
-    for suffix in ("-wal", "-shm", ""):
+    """Delete an index with its side files.
+
+    The file itself goes first: SQLite drops a log without one, but a file without its log may be half of a checkpoint.
+    """
+    for suffix in ("", "-wal", "-shm"):
         if exists(path + suffix):
             os.remove(path + suffix)
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 DIRECTORY = ".atms"
 CONFIG = "atms.yaml"
 JOURNAL = "journal"
+#: A whole journal that `atms restore` is about to put in the place of the present one.
+RESTORED = "journal.new"
 REPLICA = "replica"
 INDEX = "index.sqlite"
 LOCK = "lock"

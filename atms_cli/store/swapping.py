@@ -11,6 +11,7 @@ import os
 from atms_cli.errors import AtmsError
 from atms_cli.store import sql
 from atms_cli.store.aside import sync_directory
+from atms_cli.store.index import DatabaseError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,12 +58,14 @@ def swap(index: Index, aside: str, path: str, change: Change) -> None:
 def mark_stale(index: Index) -> None:
     """Make whoever opens the index next build it anew, also after a power failure; call it under the lock."""
     connection = index.connection
-    # Otherwise the new file could be kept and the mark be lost.
-    connection.execute("PRAGMA synchronous = FULL")
     try:
+        # Otherwise the new file could be kept and the mark be lost.
+        connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA user_version = 0")
-    finally:
         connection.execute("PRAGMA synchronous = NORMAL")
+    except DatabaseError as error:
+        message = f"cannot write {index.path}: {error}"
+        raise AtmsError(message, "nothing was changed; check permissions and free space") from error
 
 
 def move(connection: Connection, places: Iterable[Place]) -> None:
