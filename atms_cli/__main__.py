@@ -58,10 +58,30 @@ def _guarded(arguments: list[str]) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return _EXIT_PIPE
-    except OSError:
-        return _report(arguments) if _is_heard() else EXIT_REFUSED
-    except Exception:  # noqa: BLE001  a bug must end in a report, not in a traceback on a person's screen
-        return _report(arguments)
+    except OSError as error:
+        return _blame(error, arguments) if _is_heard() else EXIT_REFUSED
+    except Exception as error:  # noqa: BLE001  a bug must end in a report, not in a traceback on a person's screen
+        return _blame(error, arguments)
+
+
+def _blame(error: Exception, arguments: list[str]) -> int:
+    """Say what the surroundings do not let us do; anything else is a bug."""
+    if isinstance(error, OSError) and _is_of_the_surroundings(error):
+        where = f"{error.filename}: " if error.filename else ""
+        _tell(AtmsError(f"{where}{error.strerror}", "check permissions and free space"), arguments)
+        return EXIT_REFUSED
+    if type(error).__module__ == "sqlite3":
+        # Loading it only to name its errors would cost every command.
+        _tell(AtmsError(f"the index cannot be used: {error}", "build it anew: atms rebuild"), arguments)
+        return EXIT_REFUSED
+    return _report(arguments)
+
+
+def _is_of_the_surroundings(error: OSError) -> bool:
+    """Return whether there is no room, no right or no working disk, which is no bug of ours."""
+    from errno import EACCES, EDQUOT, EIO, EMFILE, ENFILE, ENOSPC, EPERM, EROFS
+
+    return error.errno in (EACCES, EDQUOT, EIO, EMFILE, ENFILE, ENOSPC, EPERM, EROFS)
 
 
 def _is_heard() -> bool:
@@ -93,12 +113,17 @@ def _report(arguments: list[str]) -> int:
 
     from atms_cli import __version__
 
-    with tempfile.NamedTemporaryFile("w", prefix="atms-report-", suffix=".txt", delete=False, encoding="utf-8") as file:
-        file.write(f"atms {__version__}, Python {platform.python_version()}, {platform.platform()}\n")
-        file.write(f"arguments: {arguments}\n\n{traceback.format_exc()}")
-    _tell(
-        InternalError("atms has a bug and could not go on", f"please report it with this file: {file.name}"), arguments
-    )
+    report = f"atms {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+    report += f"arguments: {arguments}\n\n{traceback.format_exc()}"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="atms-report-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(report)
+        hint = f"please report it with this file: {file.name}"
+    except OSError:
+        hint = f"please report it with this:\n{report}"
+    _tell(InternalError("atms has a bug and could not go on", hint), arguments)
     return EXIT_INTERNAL
 
 

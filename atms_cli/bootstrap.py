@@ -130,6 +130,15 @@ class OpenWorkspace:
 
         return Replication(self.event_store, join(self.directory, paths.JOURNAL), self.clock.now_ms)
 
+    @property
+    def compaction(self) -> ports.Compaction:
+        """Return the journal's sealed segments."""
+        from atms_cli.store.compaction import Compaction
+        from atms_cli.store.journal import Journal
+
+        journal = Journal(self.directory, self.ids.replica)
+        return Compaction(self.event_store, journal, self.directory)
+
     def mend_journal(self) -> list[str]:
         """Cut damaged lines out of the journal; return the files that keep them."""
         from atms_cli.store.mending import mend

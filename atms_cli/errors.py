@@ -92,3 +92,7 @@ class DamagedError(AtmsError):
     """A file of ours cannot be read as what it should be."""
 
     code = "damaged"
+
+
+class NewerError(DamagedError):
+    """A file of ours is whole, but of a newer version than this one can read."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from atms_cli.domain.config import Config, QueueSettings
     from atms_cli.domain.records import Edit, Event, Fact, Gate, JsonObject, Task
-    from atms_cli.ports import Clock, Ids, Replication, Repository, Store, TaskFilter, Transaction
+    from atms_cli.ports import Clock, Compaction, Ids, Replication, Repository, Store, TaskFilter, Transaction
     from atms_cli.store.eventstore import EventStore
 
 #: 2026-01-02T03:04:05.000Z
@@ -206,6 +206,10 @@ class FakeWorkspace:
     @property
     def replication(self) -> Replication:
         raise NotImplementedError("there are no other clones in memory")
+
+    @property
+    def compaction(self) -> Compaction:
+        raise NotImplementedError("there are no segments in memory")
 
     def mend_journal(self) -> list[str]:
         return []

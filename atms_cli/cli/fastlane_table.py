@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, tuple[tuple[str, str, bool], ...], dict[str, tupl
     'sync': ('atms_cli.cli.sync:sync', (('remote', 'text', False),), {}),
     'log': ('atms_cli.cli.history:log', (('key', 'text', False),), {'-f': ('follow', 'true'), '--follow': ('follow', 'true'), '--type': ('type', 'text'), '--since': ('since', 'text'), '-n': ('limit', 'int'), '--limit': ('limit', 'int')}),
     'doctor': ('atms_cli.cli.workspace:doctor', (), {'--fix': ('fix', 'true')}),
+    'compact': ('atms_cli.cli.safety:compact', (), {'--older-than': ('older_than', 'text'), '--dry-run': ('dry_run', 'true'), '--discard': ('discard', 'true')}),
     'backup': ('atms_cli.cli.safety:backup', (('path', 'text', True),), {}),
     'restore': ('atms_cli.cli.safety:restore', (('path', 'text', True),), {}),
     'rebuild': ('atms_cli.cli.safety:rebuild', (), {}),

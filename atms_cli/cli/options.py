@@ -259,6 +259,12 @@ InitForce = Annotated[
     bool, Option("--force", help="Write a new atms.yaml over the present one, which is kept as a backup.")
 ]
 Fix = Annotated[bool, Option("--fix", help="Repair what can be repaired without loss.")]
+OlderThan = Annotated[
+    str | None,
+    Option("--older-than", metavar="DURATION", help="Tasks closed, and unchanged, for so long; 30d if not given."),
+]
+CompactDryRun = Annotated[bool, Option("--dry-run", help="Only say what would be done.")]
+Discard = Annotated[bool, Option("--discard", help="Do not keep the segments as they were in .atms/backups.")]
 EventType = Annotated[
     str | None, Option("--type", metavar="GLOB", help="Events of this type, like task.* or *.failed.")
 ]

@@ -33,6 +33,7 @@ SINGLE: dict[str, str] = {
     "sync": "atms_cli.cli.sync:sync",
     "log": "atms_cli.cli.history:log",
     "doctor": "atms_cli.cli.workspace:doctor",
+    "compact": "atms_cli.cli.safety:compact",
     "backup": "atms_cli.cli.safety:backup",
     "restore": "atms_cli.cli.safety:restore",
     "rebuild": "atms_cli.cli.safety:rebuild",

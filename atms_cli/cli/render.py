@@ -223,11 +223,20 @@ def _attempt(call: Call, attempt: Mapping[str, object]) -> str:
 
 def event_line(call: Call, event: Event) -> str:
     """Return an event in one line: when, what, to what, by whom, and why."""
-    reason = event["data"].get("reason") or event["data"].get("title") or ""
+    reason = event["data"].get("reason") or event["data"].get("title") or _forced(event)
     kind, key, actor = one_line(event["type"]), one_line(event["key"]), one_line(event["actor"])
     words = f"{call.style(event['at'], 'dim')}  {kind:<20}  {call.style(key, 'bold')}  by {actor}"
-    mark = f"  {call.style('(superseded)', 'dim')}" if event.get("superseded") else ""
+    marks = ", ".join(name for name in ("superseded", "folded") if event.get(name))
+    mark = f"  {call.style(f'({marks})', 'dim')}" if marks else ""
     return f"{words}  {cut(str(reason), 100)}".rstrip() + mark
+
+
+def _forced(event: Event) -> str:
+    """Say why gates were passed over, or how many events a fold stands for."""
+    result, folded = event["data"].get("result"), event["data"].get("events")
+    if isinstance(result, dict) and result.get("forced"):
+        return f"forced: {result['forced']}"
+    return f"{folded} events" if folded else ""
 
 
 def agent_table(call: Call, agents: Sequence[Agent]) -> str:

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
 
     from atms_cli.cli import options as o
     from atms_cli.cli.call import Call
+    from atms_cli.domain.records import JsonObject
+
+_OLDER_THAN = "30d"
+_MEGABYTE = 1_000_000
 
 
 def backup(call: Call, path: o.BackupFile) -> None:
@@ -54,3 +58,36 @@ def rebuild(call: Call) -> None:
     """Build the index anew from the journal."""
     events = call.workspace.store.rebuild()
     call.answer({"events": events}, [], lambda: f"built the index anew from {events} events")
+
+
+def compact(
+    call: Call, older_than: o.OlderThan = None, dry_run: o.CompactDryRun = False, discard: o.Discard = False
+) -> None:
+    """Fold the history of tasks closed long ago, and rewrite the journal without what was folded; who did what is kept."""
+    from atms_cli.domain.moment import parse_duration
+    from atms_cli.services import compaction
+
+    older_than_s = parse_duration(older_than or _OLDER_THAN)
+    report = compaction.compact(call.workspace, older_than_s, only_show=dry_run, keep_originals=not discard)
+    call.answer(report, [], lambda: _compacted(call, report))
+
+
+def _compacted(call: Call, report: JsonObject) -> str:
+    from atms_cli.cli.render import plural, records
+
+    segments = records(report["segments"])
+    if not segments:
+        return "nothing is worth compacting: the journal is small, or little in it was closed long ago"
+    would = "would fold" if report["dry_run"] else "folded"
+    tasks, events = plural(int(str(report["tasks"])), "task"), plural(int(str(report["events"])), "event")
+    lines = [
+        f"{call.style('✓', 'green')} {would} {tasks}; {events} gone from {plural(len(segments), 'segment')}",
+        f"  the journal is {_bytes(int(str(report['bytes_saved'])))} smaller",
+    ]
+    kept = [str(each["kept_in"]) for each in segments if each["kept_in"]]
+    lines += [f"  as they were, packed: {kept[0]}" + (f" and {len(kept) - 1} more" if kept[1:] else "")] if kept else []
+    return "\n".join(lines)
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if abs(count) >= _MEGABYTE else f"{count} bytes"

@@ -28,6 +28,7 @@ def _words(call: Call, report: JsonObject) -> str:
     )
     lines = [f"{call.style('✓', 'green')} in step with {report['remote']}: {taken}"]
     lines += [_circle(call, each) for each in records(report["circles_broken"])]
+    lines += [_repaired(call, each) for each in records(report["repaired"])]
     for each in records(report["refused"]):
         lines.append(f"{call.style('✗', 'red')} not taken from {each['replica']}: {each['reason']}")
         lines += [f"  {call.style(str(each['hint']), 'dim')}"] if each["hint"] else []
@@ -38,3 +39,11 @@ def _circle(call: Call, each: JsonObject) -> str:
     return (
         f"{call.style('!', 'yellow')} {each['task']} no longer waits for {each['on']}: two clones had closed a circle"
     )
+
+
+def _repaired(call: Call, each: JsonObject) -> str:
+    from atms_cli.cli.render import plural
+
+    back = plural(int(str(each["events"])), "lost event")
+    rest = f"; {each['lost']} are still lost" if each["lost"] else ""
+    return f"{call.style('✓', 'green')} repaired {each['replica']}/{each['segment']}: {back} came back{rest}"

@@ -40,6 +40,9 @@ class Event(TypedDict):
     key: str
     actor: str
     data: JsonObject
+    # Said of events that are shown, never of those that are stored:
+    superseded: NotRequired[bool]  # it came too late to change anything
+    folded: NotRequired[bool]  # `atms compact` has kept this much of it
 
 
 class Lease(TypedDict):

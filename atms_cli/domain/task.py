@@ -11,7 +11,7 @@ from atms_cli.errors import AtmsError, ConflictError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from atms_cli.domain.records import Event, Fact, Json, JsonObject, Lease, Task
 
@@ -71,6 +71,7 @@ EVENTS: dict[str, tuple[str | None, str | None]] = {
     "task.cancelled": ("cancelled", "cancelled_at"),
     "task.archived": ("archived", None),
     "task.restored": (None, None),
+    "task.folded": (None, None),
 }
 
 #: What a new task has unless told otherwise. Part of the event format: `task.created` holds only what differs.
@@ -154,7 +155,7 @@ def level(priority: str) -> int:
 def evolve(task: Task | None, event: Event) -> Task | None:
     """Fold one event into a task; an event that the transition table forbids is superseded and changes nothing."""
     kind, data, at = event["type"], event["data"], event["at"]
-    if task is None:
+    if task is None or kind == "task.folded":
         return _BIRTHS[kind](event) if kind in _BIRTHS else None
     if kind not in EVENTS or _is_superseded(task, event):
         return task
@@ -236,7 +237,28 @@ def _put_back(task: Task, event: Event) -> Task:
     return {**task, **(fields if isinstance(fields, dict) else {}), "updated_at": event["at"]}  # type: ignore[typeddict-item]
 
 
-_BIRTHS = {"task.created": _born, "task.imported": _settled}
+def unfold(event: Event) -> Iterator[tuple[Task | None, Event, Task | None]]:
+    """Yield the events that a fold stands for and that had an effect, each with the task before and after; the fold is last."""
+    from atms_cli.domain.terse import entries
+
+    task: Task | None = None
+    for each in entries(event):
+        if each["type"] != "task.folded" and not each.get("superseded"):
+            before, task = task, evolve(task, each)
+            yield before, each, task
+    rest = event["data"]["task"]
+    told: JsonObject = {**task} if task else {"id": "", "title": "", **DEFAULTS}  # type: ignore[dict-item]
+    whole: JsonObject = {**told, **(rest if isinstance(rest, dict) else {}), "id": event["key"]}
+    yield task, event, whole  # type: ignore[misc]
+
+
+def _unfolded(event: Event) -> Task:
+    """Return a task as its folded events tell it, and the fields that they do not tell."""
+    *_, (_, _, task) = unfold(event)
+    return task  # type: ignore[return-value]  # a fold brings forth a task
+
+
+_BIRTHS = {"task.created": _born, "task.imported": _settled, "task.folded": _unfolded}
 
 
 def _on_entering(status: str, task: Task, at: str) -> JsonObject:
@@ -328,8 +350,7 @@ def check_event(event: Event) -> None:
 
     """
     kind, data = event["type"], event["data"]
-    holder = {"task.imported": "task", "task.restored": "fields"}.get(kind)
-    fields = data[holder] if holder else data
+    fields = _given(event)
     if not isinstance(fields, dict):
         raise UsageError(f"`{fields!r}` are no fields")
     if "title" in fields or kind in _BIRTHS:
@@ -342,6 +363,19 @@ def check_event(event: Event) -> None:
         _require(data.get("kind", "success") in DEPENDENCY_KINDS, "kind", data.get("kind"))
     for name, value in fields.items():
         _require(_is_of_its_kind(name, value), name, value)
+
+
+def _given(event: Event) -> Json:
+    """Return the fields that an event of a task sets, wherever it has them."""
+    if event["type"] == "task.folded":
+        from atms_cli.domain.terse import is_whole
+
+        _require(is_whole(event), "history", event["data"].get("history"))
+        task: JsonObject = {**_unfolded(event)}  # type: ignore[dict-item]  # a Task is JSON throughout
+        _require(bool(task["created_at"] and task["updated_at"]), "created_at", task["created_at"])
+        return task
+    holder = {"task.imported": "task", "task.restored": "fields"}.get(event["type"])
+    return event["data"][holder] if holder else event["data"]
 
 
 def _require(holds: bool, name: str, value: Json) -> None:  # noqa: FBT001  a condition, not a switch

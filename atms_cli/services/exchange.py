@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from atms_cli.domain import task as tasks
+from atms_cli.domain.folding import has_fold, shown
 from atms_cli.domain.graph import find_cycle
 from atms_cli.errors import CycleError
 
@@ -76,4 +77,5 @@ def give_out(ws: Workspace, wanted: TaskFilter) -> Iterable[JsonObject]:
 def _with_history(read: ReadModel, task: Task) -> JsonObject:
     whole: JsonObject = {**task}  # type: ignore[dict-item]  # a Task is JSON throughout
     whole.pop("blocked_by", None)
-    return whole | {"history": read.history(task["id"])}
+    history = read.history(task["id"])
+    return whole | {"history": shown(history) if has_fold(history) else history}

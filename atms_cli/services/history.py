@@ -18,21 +18,58 @@ def events(ws: Workspace, key: str | None, *, pattern: str | None, since: str | 
     if key is not None:
         found = marked(read.history(aggregate(read, key)))
     elif limit is not None and pattern is None and since is None:
-        return read.last_events(limit)
+        return newest(read, limit)
     else:
-        found = read.events_after("")
+        found = _with_folded(read.events_after(""))
     chosen = [event for event in found if _passes(event, pattern) and (since is None or event["at"] >= since)]
     return chosen if limit is None else chosen[max(0, len(chosen) - limit) :]
 
 
+def newest(read: ReadModel, limit: int) -> list[Event]:
+    """Return the newest so many events, oldest first, with those that were folded; folding itself is none."""
+    found = read.last_events(limit)
+    since = found[0]["at"] if len(found) == limit and found else ""
+    folds = read.folds_since(since)
+    if not folds:
+        return found
+    from atms_cli.domain.terse import FOLDED, entries
+
+    present = {event["id"] for event in found}
+    folded = {each["id"]: each for fold in folds for each in entries(fold) if each["id"] not in present}
+    merged = sorted(
+        [*found, *(each for each in folded.values() if each["type"] != FOLDED)], key=lambda event: event["id"]
+    )
+    return merged[max(0, len(merged) - limit) :]
+
+
+def _with_folded(events: Sequence[Event]) -> list[Event]:
+    """Return all events of a journal, with those that were folded in their places."""
+    keys = {event["key"] for event in events if event["type"] == "task.folded"}
+    if not keys:
+        return list(events)
+    from atms_cli.domain.folding import shown
+
+    histories: dict[str, list[Event]] = {key: [] for key in keys}
+    for event in events:
+        if event["key"] in keys:
+            histories[event["key"]].append(event)
+    found = [event for event in events if event["key"] not in keys]
+    found += [event for history in histories.values() for event in shown(history)]
+    return sorted(found, key=lambda event: event["id"])
+
+
 def marked(history: Sequence[Event]) -> list[Event]:
-    """Return the events of one aggregate; those of a task that changed nothing carry `superseded`."""
+    """Return the events of one aggregate; those of a task that changed nothing carry `superseded`, those folded `folded`."""
+    if any(event["type"] == "task.folded" for event in history):
+        from atms_cli.domain.folding import shown
+
+        return shown(history)
     if not history or not history[0]["type"].startswith("task."):
         return list(history)
     from atms_cli.domain.task import superseded
 
     ignored = superseded(history)
-    return [{**event, "superseded": True} if event["id"] in ignored else event for event in history]  # type: ignore[typeddict-unknown-key]
+    return [{**event, "superseded": True} if event["id"] in ignored else event for event in history]
 
 
 def _passes(event: Event, pattern: str | None) -> bool:

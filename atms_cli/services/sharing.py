@@ -6,7 +6,7 @@ after a close look, and one clone's damage stops nobody else.
 
 from __future__ import annotations
 
-from atms_cli.domain import task as tasks
+from atms_cli.domain.folding import replay
 from atms_cli.domain.graph import find_cycle, find_path, order
 from atms_cli.errors import AtmsError, NotFoundError, UnavailableError
 
@@ -35,6 +35,7 @@ class _Taken:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.refused: dict[str, JsonObject] = {}
+        self.repaired: list[JsonObject] = []
 
 
 def sync(ws: Workspace, remote: str | None) -> JsonObject:
@@ -58,7 +59,7 @@ def sync(ws: Workspace, remote: str | None) -> JsonObject:
     return {
         "remote": name, "replica": replica, "pushed": pushed, "events": len(taken.events),
         "replicas": sorted({_writer(event) for event in taken.events}), "refused": list(taken.refused.values()),
-        "circles_broken": broken,
+        "circles_broken": broken, "repaired": taken.repaired,
     }  # fmt: skip
 
 
@@ -114,15 +115,17 @@ def _publish(ws: Workspace, git: Repository, *, is_doubtful: bool = False) -> st
         # Looked at after the ref, so that it cannot be less than what another sync has just put there.
         replica, sizes = ws.replication.own()
         stored: Mapping[str, tuple[str, int]] = git.files(before) if before else {}
-        _check_ours(ws.replication, git, replica, sizes, stored, is_doubtful=is_doubtful)
+        _check_ours(ws.replication, git, replica, stored, is_doubtful=is_doubtful)
         if {name: size for name, (_, size) in stored.items()} == sizes:
             return replica
-        blobs = {
-            name: stored[name][0]
-            if name in stored and stored[name][1] == size
-            else git.add_blob(ws.replication.content(replica, name, size))
+        contents = {
+            name: ws.replication.content(replica, name, size)
             for name, size in sizes.items()
+            if name not in stored or stored[name][1] != size
         }
+        if tries_left and any(len(content) != sizes[name] for name, content in contents.items()):
+            continue  # it is being compacted
+        blobs = {name: git.add_blob(contents[name]) if name in contents else stored[name][0] for name in sizes}
         try:
             git.move(REFS + replica, git.commit_files(blobs, before, f"atms journal of {replica}"), before)
         except AtmsError:
@@ -134,12 +137,12 @@ def _publish(ws: Workspace, git: Repository, *, is_doubtful: bool = False) -> st
 
 
 def _check_ours(
-    replication: Replication, git: Repository, replica: str, sizes: Mapping[str, int], stored: Mapping[str, tuple[str, int]],
-    *, is_doubtful: bool,
-) -> None:  # fmt: skip
-    """Refuse to go on from a state of our ref that is not a beginning of our journal."""
+    replication: Replication, git: Repository, replica: str, stored: Mapping[str, tuple[str, int]], *, is_doubtful: bool
+) -> None:
+    """Refuse to go on from a state of our ref that is not a beginning of our journal, as it was before it was compacted."""
     for name, (oid, size) in stored.items():
-        if sizes.get(name, 0) < size or (is_doubtful and git.blob(oid) != replication.content(replica, name, size)):
+        is_more = replication.known_size(replica, name) < size
+        if is_more or (is_doubtful and not replication.agrees(replica, name, git.blob(oid))):
             raise AtmsError(
                 f"somebody else has written events under the id of this workspace, {replica}",
                 "it, or a copy of it, was put back from a backup; remove .atms/replica here to go on under another id",
@@ -178,9 +181,15 @@ def _fetch(git: Repository, remote: str, there: str, own: str) -> None:
 
 def _take_from(ws: Workspace, git: Repository, replica: str, commit: str, taken: _Taken) -> None:
     try:
-        for name, (oid, size) in sorted(git.files(commit).items()):
-            if size > ws.replication.known_size(replica, name):
-                taken.events += ws.replication.take_in(replica, name, git.blob(oid))
+        files = sorted(git.files(commit).items())
+        for name, (oid, size) in files:
+            if ws.replication.wants(replica, name, size, is_last=name == files[-1][0]):
+                lost = ws.replication.lost(replica, name)
+                events = ws.replication.take_in(replica, name, git.blob(oid))
+                taken.events += events
+                if lost and events:
+                    left = ws.replication.lost(replica, name)
+                    taken.repaired.append({"replica": replica, "segment": name, "events": lost - left, "lost": left})
     except UnavailableError:
         raise
     except AtmsError as error:
@@ -249,9 +258,8 @@ def _unlink_youngest(tx: Transaction, task_id: str) -> JsonObject:
 
 def _linked_by(read: ReadModel, task_id: str, on: str) -> str:
     """Return the id of the event that made one task wait for another."""
-    task, linked_by, was_linked = None, "", False
-    for event in read.history(task_id):
-        task = tasks.evolve(task, event)
+    linked_by, was_linked = "", False
+    for _, event, task in replay(read.history(task_id)):
         is_linked = task is not None and on in task["dependencies"]
         if is_linked and not was_linked:
             linked_by = event["id"]

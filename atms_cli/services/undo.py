@@ -6,14 +6,17 @@ from itertools import groupby
 
 from atms_cli.domain import agent as agents
 from atms_cli.domain import task as tasks
+from atms_cli.domain.folding import in_order
+from atms_cli.domain.terse import FOLDED, through
 from atms_cli.errors import AtmsError, ConflictError, NothingToDoError
+from atms_cli.services.history import newest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from atms_cli.domain.records import Agent, Event, Fact, JsonObject, Task
-    from atms_cli.ports import Transaction, Workspace
+    from atms_cli.ports import ReadModel, Transaction, Workspace
 
 #: How many of the newest events are looked through for changes to take back.
 _REACH = 10_000
@@ -30,7 +33,8 @@ def undo(ws: Workspace, count: int) -> list[JsonObject]:
 
     """
     with ws.store.writing(ws.actor) as tx:
-        changes = _changes(tx.read.last_events(_REACH), ws.actor)
+        changes = _changes(newest(tx.read, _REACH), ws.actor)
+        _refuse_folded(tx.read, changes[:count])
         if len(changes) < count:
             found = f"only {len(changes)} changes of yours stand" if changes else "no change of yours stands"
             raise NothingToDoError(f"{found}, so there is nothing more to take back", "see what happened: atms log")
@@ -49,6 +53,17 @@ def _changes(events: Sequence[Event], actor: str) -> list[list[Event]]:
     return [list(group) for _, group in groupby(reversed(own), key=lambda event: event["at"])]
 
 
+def _refuse_folded(read: ReadModel, changes: Sequence[Sequence[Event]]) -> None:
+    """Refuse to take back what no longer stands by itself, and to pass over it."""
+    for event in (event for change in changes for event in change if event["type"].startswith("task.")):
+        folds = [each for each in read.history(event["key"]) if each["type"] == FOLDED]
+        if any(event["id"] <= through(fold) for fold in folds):
+            raise ConflictError(
+                f"your change of {event['at']}, {event['type']} {event['key']}, was folded by `atms compact`",
+                f"see: atms log {event['key']}; bring the task back with: atms task reopen {event['key']}",
+            )
+
+
 def _undone_by(event: Event) -> list[object]:
     listed = event["data"].get("undoes")
     return list(listed) if isinstance(listed, list) else []
@@ -63,15 +78,16 @@ def _by_key(change: Sequence[Event]) -> dict[str, list[Event]]:
 
 def _inverse(tx: Transaction, key: str, events: Sequence[Event], taken_back: set[str]) -> list[Fact]:
     """Return what puts an aggregate where it was before some events, if nothing has come behind them."""
-    history = tx.read.history(key)
+    history = in_order(tx.read.history(key))
     first = min(event["id"] for event in events)
+    place = next(number for number, event in enumerate(history) if event["id"] == first)
     gone = taken_back | {str(each) for event in history for each in _undone_by(event)}
-    since = [event for event in history if event["id"] > first and event["id"] not in gone and not _undone_by(event)]
+    since = [event for event in history[place + 1 :] if event["id"] not in gone and not _undone_by(event)]
     if since:
         raise ConflictError(
             f"`{key}` has changed since: {since[-1]['type']} by {since[-1]['actor']}", f"see: atms log {key}"
         )
-    before = [event for event in history if event["id"] < first]
+    before = history[:place]
     undoes: JsonObject = {"undoes": [event["id"] for event in events]}
     kind = events[0]["type"].partition(".")[0]
     if kind == "task":

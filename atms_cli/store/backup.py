@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tarfile
+from contextlib import suppress
 from io import BytesIO
 from os.path import exists, join
 from zlib import crc32
 
 from atms_cli import __version__
-from atms_cli.errors import AtmsError, ConflictError, DamagedError
+from atms_cli.errors import AtmsError, ConflictError, DamagedError, UnavailableError
 from atms_cli.store import codec, paths
-from atms_cli.store.journal import segment_name
+from atms_cli.store.aside import sync_directory
+from atms_cli.store.journal import forget_replica, segment_name
 from atms_cli.store.replication import check_names
+from atms_cli.store.swapping import mark_stale
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,23 +26,18 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _MANIFEST = "manifest.json"
+#: A rewritten segment is smaller than it was; what was packed meanwhile is packed again.
+_TRIES = 5
 
 
 def write(store: EventStore, root: str, path: str, now: str) -> JsonObject:
     """Write a backup while others go on working; return its manifest.
 
-    A segment only grows, so its bytes up to the size seen under the lock never change again.
+    The bytes of a segment up to the size seen under the lock never change again, unless it is rewritten as a whole.
     """
-    with store.lock:
-        store.index.catch_up()
-        sizes = {
-            f"{replica}/{segment_name(number)}": _whole(store, replica, number)
-            for replica in store.journal.replicas()
-            for number in store.journal.segments(replica)
-        }
     fresh = f"{path}.{os.getpid()}.new"
     try:
-        manifest = _pack(root, fresh, sizes, now)
+        manifest = _pack_at_rest(store, root, fresh, now)
         os.replace(fresh, path)
     except OSError as error:
         raise AtmsError(f"cannot write {path}: {error.strerror}", "check permissions and free space") from error
@@ -46,6 +45,28 @@ def write(store: EventStore, root: str, path: str, now: str) -> JsonObject:
         if exists(fresh):
             os.remove(fresh)
     return manifest
+
+
+def _pack_at_rest(store: EventStore, root: str, path: str, now: str) -> JsonObject:
+    for _ in range(_TRIES):
+        before = _segments(store, root)
+        manifest = _pack(root, path, {name: size for name, (size, _) in before.items()}, now)
+        after = _segments(store, root)
+        if all(name in after and after[name][1] == inode for name, (_, inode) in before.items()):
+            return manifest
+    raise UnavailableError("the journal is being rewritten", "try again when that has finished")
+
+
+def _segments(store: EventStore, root: str) -> dict[str, tuple[int, int]]:
+    """Return the bytes of each segment's whole batches, and the inode, which changes when a segment is rewritten."""
+    with store.lock:
+        store.index.catch_up()
+        return {
+            name: (_whole(store, replica, number), os.stat(join(root, paths.DIRECTORY, paths.JOURNAL, name)).st_ino)
+            for replica in store.journal.replicas()
+            for number in store.journal.segments(replica)
+            for name in (f"{replica}/{segment_name(number)}",)
+        }
 
 
 def _whole(store: EventStore, replica: str, number: int) -> int:
@@ -134,8 +155,37 @@ def put_back(store: EventStore, directory: str, contents: dict[str, bytes], now:
 
     if is_held(join(directory, paths.RUN_LOCK)):
         raise ConflictError("`atms run` is at work here", "stop it first")
-    journal = join(directory, paths.JOURNAL)
-    fresh = join(directory, f"{paths.JOURNAL}.new")
+    journal, fresh = join(directory, paths.JOURNAL), join(directory, paths.RESTORED)
+    kept = join(directory, paths.BACKUPS, f"{paths.JOURNAL}.{now.replace(':', '')}")
+    with store.lock:
+        try:
+            _lay_out(fresh, contents)
+            # Whoever made the backup may still be writing under its id: this workspace goes on under a new one.
+            forget_replica(directory)
+            mark_stale(store.index)
+            os.rename(journal, kept)
+        except OSError as error:
+            message = f"cannot restore in {directory}: {error.strerror}"
+            raise AtmsError(message, "nothing was changed; check permissions and free space") from error
+        try:
+            # From here on whoever looks for the journal puts the new one in its place (journal.py).
+            with suppress(FileNotFoundError):
+                os.rename(fresh, journal)
+            sync_directory(journal)
+            sync_directory(kept)
+        except OSError as error:
+            message = f"cannot finish in {directory}: {error.strerror}"
+            raise AtmsError(message, "see whether it is done: atms status") from error
+        store.index.empty()
+        store.index.catch_up()
+
+
+def _lay_out(fresh: str, contents: dict[str, bytes]) -> None:
+    """Write a journal next to the present one, whole and on the disk."""
+    if exists(fresh):
+        # Of a restore that was killed before it took the old one away.
+        shutil.rmtree(fresh)
+    os.makedirs(fresh)
     for name, content in contents.items():
         if name.startswith("journal/"):
             target = join(fresh, name.removeprefix("journal/"))
@@ -144,12 +194,6 @@ def put_back(store: EventStore, directory: str, contents: dict[str, bytes], now:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-    with store.lock:
-        os.makedirs(fresh, exist_ok=True)
-        os.rename(journal, join(directory, paths.BACKUPS, f"{paths.JOURNAL}.{now.replace(':', '')}"))
-        os.rename(fresh, journal)
-        # Whoever made the backup may still be writing under its id: this workspace goes on under a new one.
-        if exists(join(directory, paths.REPLICA)):
-            os.remove(join(directory, paths.REPLICA))
-        store.index.start_over()
-        store.index.catch_up()
+            sync_directory(target)
+    sync_directory(join(fresh, "."))
+    sync_directory(fresh)

@@ -7,6 +7,7 @@ from heapq import merge
 
 from atms_cli.domain import queue
 from atms_cli.domain import task as tasks
+from atms_cli.domain.terse import through
 from atms_cli.store import sql
 from atms_cli.store.jsontext import encode
 from atms_cli.store.projector import Projector, task_row
@@ -83,7 +84,7 @@ def _events(connection: Connection, journal: Segments, replica: str) -> Iterator
         for event, offset, behind in journal.read(replica, segment, 0):
             yield event, replica, segment, offset
             end = behind
-        connection.execute(sql.PUT_POSITION, (replica, segment, end, journal.seal_at(replica, segment, end)))
+        connection.execute(sql.PUT_POSITION, (replica, *journal.position(replica, segment, end)))
 
 
 def _pairs(task: Task) -> Iterator[tuple[str, str, str]]:
@@ -98,7 +99,8 @@ class _BulkProjector(Projector):
         self._many = connection.executemany
         self._rows: list[tuple[str, str, str, str, int, int]] = []
         self._attempts: dict[str, tuple[tuple[str, str, str, str], JsonObject]] = {}
-        self._finished: list[tuple[object, ...]] = []
+        self._finished: dict[str, list[tuple[object, ...]]] = {}
+        self._folds: list[tuple[str, str, str]] = []
         self._has_spilled = False
 
     def _put_event(self, row: tuple[str, str, str, str, int, int]) -> None:
@@ -136,7 +138,19 @@ class _BulkProjector(Projector):
         """Set an attempt aside that another one has followed."""
         if key in self._attempts:
             about, attempt = self._attempts.pop(key)
-            self._finished.append((attempt["run"], key, *about, encode(attempt)))
+            self._finished.setdefault(key, []).append((attempt["run"], key, *about, encode(attempt)))
+
+    def _drop_attempts(self, key: str) -> None:
+        self._attempts.pop(key, None)
+        self._finished.pop(key, None)
+        if self._has_spilled:
+            self._run("CREATE INDEX IF NOT EXISTS attempts_by_task ON attempts (task, started)")
+            super()._drop_attempts(key)
+
+    def _is_in_place(self, event: Event) -> bool:
+        """Take a fold as it comes, and look at the end whether something had come in between."""
+        self._folds.append((event["key"], through(event), event["id"]))
+        return True
 
     def _write_rows(self) -> None:
         # In the order of the table's key, so that it grows at its end.
@@ -167,7 +181,7 @@ class _BulkProjector(Projector):
             self._forget_what_was_taken_away()
         for key in list(self._attempts):
             self._keep_attempt(key)
-        self._many(sql.PUT_ATTEMPT, self._finished)
+        self._many(sql.PUT_ATTEMPT, [row for rows in self._finished.values() for row in rows])
         self._finished.clear()
         self._changed.clear()
         self._tasks.clear()
@@ -178,6 +192,11 @@ class _BulkProjector(Projector):
             self._put_lists(task, known=True)
 
     def finish(self) -> None:
-        """Write what is left."""
+        """Write what is left, and fold anew what counts in another order than that of the ids."""
         self._write_rows()
         self.flush()
+        self._has_spilled = self._has_spilled or bool(self._folds)
+        for key in {fold[0] for fold in self._folds if self._run(sql.IN_BETWEEN, fold).fetchone()}:
+            self._refold(key)
+        self.flush()
+        self._run("DROP INDEX IF EXISTS attempts_by_task")

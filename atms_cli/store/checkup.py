@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from atms_cli.errors import DamagedError
-from atms_cli.store import sql
-from atms_cli.store.index import DatabaseError, Index
+from atms_cli.errors import AtmsError, DamagedError, NewerError
+from atms_cli.store import rewritten, sql
+from atms_cli.store.index import MEMORY, DatabaseError, Index
 from atms_cli.store.projector import Projector
 
 TYPE_CHECKING = False
@@ -38,20 +38,35 @@ def _damaged_segments(journal: Segments, replica: str) -> list[JsonObject]:
     ]
     for segment in numbers:
         try:
-            for _ in journal.read(replica, segment, 0):
-                pass
+            _read_through(journal, replica, segment, is_last=segment == numbers[-1])
         except DamagedError as error:
-            found.append({"check": "journal", "detail": error.message, "repair": _CUT_OUT})
+            repair = error.hint if isinstance(error, NewerError) else _CUT_OUT
+            found.append({"check": "journal", "detail": error.message, "repair": repair})
     return found
+
+
+def _read_through(journal: Segments, replica: str, segment: int, *, is_last: bool) -> None:
+    header, size = rewritten.at(journal, replica, segment), journal.size(replica, segment)
+    ends = [end for _, _, end in journal.read(replica, segment, 0)]
+    if (header, size) != (rewritten.at(journal, replica, segment), journal.size(replica, segment)):
+        return  # it was rewritten, or has grown, at this very moment
+    if header and len(ends) != header["events"] - header["dropped"]:
+        raise DamagedError(f"segment {segment} of {replica} has lost events")
+    if not (is_last or header or max(ends, default=0) == size):
+        raise DamagedError(f"segment {segment} of {replica} ends in the middle of a batch")
 
 
 def _compare(journal: Segments, index: Index, lock: Exclusive) -> list[JsonObject]:
     """Fold the whole journal into a fresh index and compare every row."""
-    fresh = Index(":memory:", journal)
-    fresh.catch_up()
+    fresh = Index(MEMORY, journal)
+    sizes = _sealed_sizes(journal)
+    is_torn_apart = not _fold(fresh)
     # Folding takes long, so others may go on meanwhile; then both are brought to the same event.
     with lock:
         index.catch_up()
+        if is_torn_apart or sizes != _sealed_sizes(journal):
+            # A segment was rewritten meanwhile, so events lie elsewhere now.
+            fresh.empty()
         fresh.catch_up()
         fresh.change(lambda connection: promote(connection, journal, index))
         try:
@@ -71,6 +86,24 @@ def promote(connection: Connection, journal: Segments, like: Index) -> None:
     row = like.connection.execute(sql.META, ("promoted",)).fetchone()
     if row is not None:
         Projector(connection, journal.event_at).promote(row[0])
+
+
+def _fold(fresh: Index) -> bool:
+    """Read the whole journal without the lock; return False if it was not one journal from beginning to end."""
+    try:
+        fresh.catch_up()
+    except (AtmsError, OSError, ValueError, KeyError):
+        return False
+    return True
+
+
+def _sealed_sizes(journal: Segments) -> dict[tuple[str, int], int]:
+    """Return the bytes of all segments but the last of each replica; rewriting makes them fewer."""
+    return {
+        (replica, number): journal.size(replica, number)
+        for replica in journal.replicas()
+        for number in journal.segments(replica)[:-1]
+    }
 
 
 #: A task's time comes by itself: it leaves `delayed` for `ready` without an event, so the two count as one.

@@ -10,7 +10,7 @@ from __future__ import annotations
 # The same function as zlib's, without loading that library.
 from binascii import crc32
 
-from atms_cli.errors import DamagedError, UsageError
+from atms_cli.errors import DamagedError, NewerError, UsageError
 from atms_cli.store.jsontext import decode as decode_json
 from atms_cli.store.jsontext import encode as encode_json
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: The newest line format this program knows.
 VERSION = 1
+#: How the first line of a rewritten segment begins, which is no event (store/rewritten.py).
+HEADER_MARK = b'{"v":%d,"rewritten":' % VERSION
 _MARK = b',"crc":"'
 _CLOSE = b'"}\n'
 #: Bytes from the mark to the newline.
@@ -54,7 +56,7 @@ def decode(line: bytes) -> tuple[Event, bool]:
     record = decode_json(line[:-1].decode())
     del record["crc"]
     if record["v"] > VERSION:
-        raise DamagedError(f"written in format {record['v']}, this atms knows {VERSION}", "upgrade atms")
+        raise NewerError(f"written in format {record['v']}, this atms knows {VERSION}", "upgrade atms")
     return record, record.pop("more", False)
 
 

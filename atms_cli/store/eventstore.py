@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from os.path import join
 
-from atms_cli.store.index import DatabaseError, Index
+from atms_cli.errors import AtmsError
+from atms_cli.store.index import MEMORY, DatabaseError, Index
 from atms_cli.store.journal import Journal
 from atms_cli.store.lock import Lock, NoLock
 from atms_cli.store.paths import INDEX, LOCK
@@ -13,8 +14,10 @@ from atms_cli.store.readmodel import ReadModel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from atms_cli.domain.config import QueueSettings
-    from atms_cli.domain.records import JsonObject
+    from atms_cli.domain.records import Event, JsonObject
     from atms_cli.ports import Clock, Ids
     from atms_cli.store.segments import Exclusive, Segments
     from atms_cli.store.transaction import Transaction
@@ -25,7 +28,7 @@ def in_directory(directory: str, clock: Clock, ids: Ids) -> EventStore:
     journal = Journal(directory, ids.replica)
     if not os.access(directory, os.W_OK):
         # Reading needs no file of ours: the journal is folded in memory, and writing will say what is missing.
-        return EventStore(journal, Index(":memory:", journal), NoLock(), clock)
+        return EventStore(journal, Index(MEMORY, journal), NoLock(), clock)
     return EventStore(journal, Index(join(directory, INDEX), journal), Lock(join(directory, LOCK)), clock)
 
 
@@ -43,7 +46,16 @@ class EventStore:
         if not self._is_current():
             with self.lock:
                 self.index.catch_up()
-        return ReadModel(self.index.connection, self.journal.event_at)
+        return ReadModel(self.index.connection, self.journal.event_at, self._at_rest)
+
+    def _at_rest(self, look: Callable[[], list[Event]]) -> list[Event]:
+        """Look while nobody is rewriting a segment."""
+        with self.lock:
+            if self.index.path == MEMORY:
+                # An index of our own does not hear of it.
+                self.index.empty()
+            self.index.catch_up()
+            return look()
 
     def queue(self, settings: QueueSettings) -> ReadModel:
         """Return the read model, caught up, with all that the order of the queue needs."""
@@ -75,6 +87,12 @@ class EventStore:
         with self.lock:
             self.index.empty()
             self.index.catch_up()
+        if self.index.path == MEMORY and isinstance(self.journal, Journal):
+            # It stands in for a file that nobody can write; it goes with this process.
+            raise AtmsError(
+                f"the index beside {self.journal.root} cannot be written: read-only or full",
+                "check permissions and free space",
+            )
         return int(self.index.connection.execute("SELECT count(*) FROM events").fetchone()[0])
 
     def doctor(self) -> list[JsonObject]:

@@ -36,7 +36,7 @@ _DAMAGE = ("malformed", "not a database", "no such table", "no such column", "di
 
 #: What it says where no file can be made or grown.
 _NO_ROOM = ("disk is full", "readonly", "unable to open")
-_MEMORY = ":memory:"
+MEMORY = ":memory:"
 
 
 class Index:
@@ -79,9 +79,9 @@ class Index:
         if any(sign in str(error) for sign in _DAMAGE):
             remove(self.path)
             return self._connect()
-        if self.path != _MEMORY and any(sign in str(error) for sign in _NO_ROOM):
+        if self.path != MEMORY and any(sign in str(error) for sign in _NO_ROOM):
             # Reading needs no file: the journal is folded in memory, and writing it will say what is wrong.
-            self.path = _MEMORY
+            self.path = MEMORY
             return self._connect()
         raise AtmsError(
             f"cannot open {self.path}: {error}", "check that the directory is writable and not full"
@@ -211,7 +211,7 @@ class Index:
             for event, offset, behind in self._journal.read(replica, segment, start):
                 projector.apply(event, replica, segment, offset)
                 end = behind
-            self.put_position(replica, (segment, end, self._journal.seal_at(replica, segment, end)))
+            self.put_position(replica, self._journal.position(replica, segment, end))
             start = 0
 
     def checkpoint(self) -> None:
@@ -219,14 +219,18 @@ class Index:
         try:
             if os.stat(self.path + "-wal").st_size > self._wal_bytes:
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except FileNotFoundError:
+        except (FileNotFoundError, DatabaseError):
+            # On a full disk the log stays, which holds all that the file will.
             return
         self._wal_bytes = _WAL_BYTES_LATER
 
 
 def remove(path: str) -> None:
-    """Delete an index with its side files."""
-    for suffix in ("-wal", "-shm", ""):
+    """Delete an index with its side files.
+
+    The file itself goes first: SQLite drops a log without one, but a file without its log may be half of a checkpoint.
+    """
+    for suffix in ("", "-wal", "-shm"):
         if exists(path + suffix):
             os.remove(path + suffix)
 

@@ -8,12 +8,12 @@ gets a new replica id, so two copies never write under one name.
 from __future__ import annotations
 
 import os
-from os.path import join
+from os.path import isdir, join
 
-from atms_cli.errors import AtmsError, DamagedError
+from atms_cli.errors import AtmsError, DamagedError, NewerError, UnavailableError
 from atms_cli.store import codec
 from atms_cli.store.groupsync import GroupSync, sync_alone
-from atms_cli.store.paths import JOURNAL, REPLICA, SYNC
+from atms_cli.store.paths import JOURNAL, REPLICA, RESTORED, SYNC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,16 @@ def segment_name(number: int) -> str:
     return f"{number:08d}.jsonl"
 
 
+def forget_replica(directory: str) -> None:
+    """Let the next writer go on under a new replica id; call it under the lock."""
+    try:
+        os.remove(join(directory, REPLICA))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise AtmsError(f"cannot write in {directory}: {error.strerror}", "nothing was changed") from error
+
+
 class Journal:
     """The segments of a workspace, by replica."""
 
@@ -43,8 +53,27 @@ class Journal:
 
     def replicas(self) -> list[str]:
         """Return the ids of all replicas that have written."""
+        try:
+            names = os.listdir(self.root)
+        except FileNotFoundError:
+            names = os.listdir(self._root_put_back())
         # Finder leaves its .DS_Store anywhere.
-        return sorted(name for name in os.listdir(self.root) if not name.startswith("."))
+        return sorted(name for name in names if not name.startswith("."))
+
+    def _root_put_back(self) -> str:
+        """Finish what a killed `atms restore` has left to be done, and return the root.
+
+        It takes the old journal away only when the new one is whole, so there is just its name to give; whoever
+        comes first gives it, with or without the lock.
+        """
+        try:
+            os.rename(join(self._directory, RESTORED), self.root)
+        except OSError:
+            if not isdir(self.root):
+                raise DamagedError(
+                    f"{self.root} is missing", "make an empty one: atms init; then: atms restore BACKUP"
+                ) from None
+        return self.root
 
     def segments(self, replica: str, first: int = 1) -> list[int]:
         """Return the numbers of a replica's segments from `first` on."""
@@ -71,6 +100,20 @@ class Journal:
             file.seek(max(0, end - codec.SEAL_LENGTH))
             return codec.seal(file.read(codec.SEAL_LENGTH))
 
+    def beginning(self, replica: str, segment: int, most: int) -> bytes:
+        """Return the first bytes of a segment, none if there is none."""
+        try:
+            with open(self.path(replica, segment), "rb", buffering=0) as file:
+                return file.read(most)
+        except FileNotFoundError:
+            return b""
+
+    def position(self, replica: str, segment: int, end: int) -> tuple[int, int, str]:
+        """Return where to read on, and the seal before: in the next segment, if this one was rewritten and never grows."""
+        if self.beginning(replica, segment, len(codec.HEADER_MARK)) == codec.HEADER_MARK:
+            return segment + 1, 0, ""
+        return segment, end, self.seal_at(replica, segment, end)
+
     def own_replica(self) -> str:
         """Return this clone's id; call it under the lock. A copied directory gets a new one.
 
@@ -89,18 +132,27 @@ class Journal:
                 return name
         except (FileNotFoundError, ValueError):
             pass
-        return self._new_replica(path)
+        try:
+            return self._new_replica(path)
+        except OSError as error:
+            raise AtmsError(
+                f"cannot write in {self._directory}: {error.strerror}",
+                "nothing was changed; check permissions and free space",
+            ) from error
 
     def _new_replica(self, path: str) -> str:
         name = self._new_name()
+        if not isdir(self.root):
+            self._root_put_back()
         os.makedirs(join(self.root, name), exist_ok=True)
+        # Before anyone can write under the name: whoever does will not sync this again.
+        _sync_directory(self.root)
         fresh = f"{path}.new"
         with open(fresh, "w", encoding="utf-8") as file:
             file.write(f"{name} {os.fstat(file.fileno()).st_ino}\n")
             file.flush()
             os.fsync(file.fileno())
         os.rename(fresh, path)
-        _sync_directory(self.root)
         _sync_directory(self._directory)
         return name
 
@@ -112,6 +164,7 @@ class Journal:
 
         """
         batch: list[tuple[Event, int, int]] = []
+        is_rewritten = False
         with open(self.path(replica, segment), "rb") as file:
             file.seek(start)
             offset = start
@@ -120,12 +173,16 @@ class Journal:
                 try:
                     event, more = codec.decode(line)
                 except (DamagedError, ValueError, KeyError) as error:
-                    if _is_torn(file.read(1), line):
+                    if not is_rewritten and is_torn(file.read(1), line):
                         return
                     raise self._damage(replica, segment, offset, error) from error
+                if offset == 0 and "rewritten" in event:
+                    # What is left of a batch may lack its end.
+                    is_rewritten, offset = True, end
+                    continue
                 batch.append((event, offset, end))
                 offset = end
-                if not more:
+                if not more or is_rewritten:
                     yield from batch
                     batch = []
 
@@ -135,7 +192,8 @@ class Journal:
             line = file.read(offset).count(b"\n") + 1
         reason = error.message if isinstance(error, DamagedError) else "not an event"
         hint = error.hint if isinstance(error, DamagedError) and error.hint else "see what is affected: atms doctor"
-        return DamagedError(f"{path}:{line}: {reason}", hint)
+        kind = NewerError if isinstance(error, NewerError) else DamagedError
+        return kind(f"{path}:{line}: {reason}", hint)
 
     def event_at(self, replica: str, segment: int, offset: int) -> Event:
         """Return the event whose line begins at `offset`."""
@@ -159,25 +217,41 @@ class Journal:
 
         """
         path = self.path(replica, segment)
-        if offset == 0 and segment > 1:
-            # What is durable must stay a prefix: the old segment's last writer may not have synced it yet.
-            _close_synced(os.open(self.path(replica, segment - 1), os.O_WRONLY | os.O_CLOEXEC), sync_alone)
         try:
+            if offset == 0 and segment > 1:
+                # What is durable must stay a prefix: the old segment's last writer may not have synced it yet.
+                _close_synced(os.open(self.path(replica, segment - 1), os.O_WRONLY | os.O_CLOEXEC), sync_alone)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise AtmsError(f"cannot write {path}: {error.strerror}", "nothing was changed") from error
+        if os.fstat(descriptor).st_size != offset:
+            os.close(descriptor)
+            raise UnavailableError(
+                f"{path} has changed meanwhile, so somebody writes without the lock", "nothing was changed; try again"
+            )
         try:
+            if offset == 0:
+                # Before its first line: who finds one will not sync the name again.
+                _sync_directory(join(self.root, replica))
             _write_all(descriptor, lines)
         except OSError as error:
-            os.ftruncate(descriptor, offset)
-            os.close(descriptor)
+            _take_back(descriptor, offset)
             raise AtmsError(
                 f"cannot write {path}: {error.strerror}", "nothing was changed; free some space and repeat"
             ) from error
-        if offset == 0:
-            _sync_directory(join(self.root, replica))
         what = f"{replica}/{segment}"
         return lambda: _close_synced(descriptor, lambda it: self._group.sync(it, what))
+
+
+def _take_back(descriptor: int, offset: int) -> None:
+    """Cut off what was written of a batch, and close the file."""
+    try:
+        os.ftruncate(descriptor, offset)
+    except OSError:
+        # Half a batch counts for nothing, and the next writer cuts it off.
+        return
+    finally:
+        os.close(descriptor)
 
 
 def _close_synced(descriptor: int, sync: Callable[[int], None]) -> None:
@@ -187,7 +261,7 @@ def _close_synced(descriptor: int, sync: Callable[[int], None]) -> None:
         os.close(descriptor)
 
 
-def _is_torn(next_byte: bytes, line: bytes) -> bool:
+def is_torn(next_byte: bytes, line: bytes) -> bool:
     """Return whether a bad line is an unfinished end of file: cut short, or never filled by a disk that lost power."""
     if next_byte:
         return False

@@ -43,7 +43,7 @@ class Lock:
     def acquire(self) -> bool:
         """Take the lock within the timeout; return whether it was possible."""
         try:
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._descriptor = _opened(self._path)
         except OSError as error:
             raise AtmsError(f"cannot write in {os.path.dirname(self._path)}: {error.strerror}") from error
         if not take(self._descriptor, self._timeout_s):
@@ -63,6 +63,16 @@ class Lock:
             flock(self._descriptor, LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _opened(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except PermissionError:
+        if not os.access(path, os.R_OK):
+            raise
+        # Somebody else's: taking the lock needs no right to write, only leaving a name does.
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 class NoLock:

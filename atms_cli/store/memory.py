@@ -46,6 +46,14 @@ class MemoryJournal:
             else ""
         )
 
+    def beginning(self, replica: str, segment: int, most: int) -> bytes:
+        """Return the first bytes of it."""
+        return bytes(self.lines[: min(most, self.size(replica, segment))])
+
+    def position(self, replica: str, segment: int, end: int) -> tuple[int, int, str]:
+        """Return where to read on, and the seal before."""
+        return segment, end, self.seal_at(replica, segment, end)
+
     def own_replica(self) -> str:
         """Return the one replica."""
         return _REPLICA

@@ -98,14 +98,26 @@ class Projector:
 
     def _apply_to_task(self, event: Event) -> None:
         task, _, last = self._task(event["key"])
-        if event["id"] > last and (task is not None or self._is_newest(event)):
+        is_next = event["id"] > last and (task is not None or self._is_newest(event))
+        if is_next and (event["type"] != "task.folded" or self._is_in_place(event)):
             self._fold(event)
+            if event["type"] == "task.started" and task is not None:
+                self.keys.count_start(task, event["at"])
         else:
             self._refold(event["key"])
+
+    def _is_in_place(self, event: Event) -> bool:
+        """Return whether nothing is known that lies between a fold and the last event it stands for."""
+        from atms_cli.domain.terse import through
+
+        return self._run(sql.IN_BETWEEN, (event["key"], through(event), event["id"])).fetchone() is None
 
     def _fold(self, event: Event) -> None:
         """Fold an event that is later than all that is known of its task."""
         key = event["key"]
+        if event["type"] == "task.folded":
+            self._unfold(event)
+            return
         before, born, _ = self._task(key)
         after = tasks.evolve(before, event)
         if after is None:
@@ -115,11 +127,29 @@ class Projector:
         if after is not before:
             self._note_attempt(before, event)
 
+    def _unfold(self, event: Event) -> None:
+        """Take a task as `task.folded` has it, with the attempts that the folded events tell of."""
+        from atms_cli.domain.terse import born
+
+        self._drop_attempts(event["key"])
+        for before, each, after in tasks.unfold(event):
+            if after is not None and each is not event:
+                if after is not before:
+                    self._note_attempt(before, each)
+            elif after is not None:
+                self._tasks[event["key"]] = (after, born(event), event["id"])
+                self._changed[event["key"]] = after
+
+    def _drop_attempts(self, key: str) -> None:
+        self._run(sql.DROP_ATTEMPTS, (key,))
+
     def _refold(self, key: str) -> None:
         """Fold all events of a task anew, because one arrived that is older than what is known."""
-        self._run(sql.DROP_ATTEMPTS, (key,))
+        from atms_cli.domain.folding import in_order
+
+        self._drop_attempts(key)
         self._tasks[key] = (None, "", "")
-        for event in self._history(key):
+        for event in in_order(self._history(key)):
             self._fold(event)
 
     def _note_attempt(self, before: Task | None, event: Event) -> None:
@@ -131,8 +161,6 @@ class Projector:
                 "status": "running", "exit_code": None, "reason": None, "started_at": event["at"], "ended_at": None,
             }  # fmt: skip
             self._put_attempt(event, attempt, lanes.DEFAULT if before is None else lanes.name_of(before))
-            if before is not None:
-                self.keys.count_start(before, event["at"])
         elif event["type"] in _ATTEMPT_ENDS and before is not None and before["attempts"]:
             self._end_attempt(event)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from atms_cli.domain.lanes import WHOLE, settings_of
 from atms_cli.domain.task import ACTIVE, PRIORITIES
-from atms_cli.errors import NotFoundError, UsageError
+from atms_cli.errors import AtmsError, DamagedError, NotFoundError, UsageError
 from atms_cli.store import sql
 from atms_cli.store.document import unpack
 from atms_cli.store.jsontext import decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from sqlite3 import Connection
 
     from atms_cli.domain.config import LaneSettings, QueueSettings
@@ -19,13 +19,17 @@ if TYPE_CHECKING:
     from atms_cli.ports import TaskFilter
     from atms_cli.store.projector import Load
 
+    AtRest = Callable[[Callable[[], list[Event]]], list[Event]]
+
 
 class ReadModel:
     """Reads over one connection; inside a transaction they see its changes."""
 
-    def __init__(self, connection: Connection, load: Load) -> None:
+    def __init__(self, connection: Connection, load: Load, at_rest: AtRest | None = None) -> None:
         self._run = connection.execute
         self._load = load
+        #: Looks while nobody writes; inside a transaction nobody else does.
+        self._at_rest = at_rest
 
     # Tasks
 
@@ -244,11 +248,15 @@ class ReadModel:
 
     def history(self, key: str) -> list[Event]:
         """Return all events of an aggregate, oldest first."""
-        return [self._load(*row) for row in self._run(sql.EVENTS_OF, (key,)).fetchall()]
+        return self._events(sql.HISTORY, key)
+
+    def event_ids(self, key: str) -> list[str]:
+        """Return the ids of all events of an aggregate, oldest first."""
+        return [row[0] for row in self._run(sql.IDS_OF, (key,))]
 
     def events_after(self, event_id: str) -> list[Event]:
         """Return all events behind one, oldest first; all there are for an empty id."""
-        return [self._load(*row) for row in self._run(sql.EVENTS_AFTER, (event_id,)).fetchall()]
+        return self._events(sql.EVENTS_AFTER, event_id)
 
     def newest(self) -> str:
         """Return the id of the newest event, empty if there is none."""
@@ -256,5 +264,28 @@ class ReadModel:
         return "" if row is None else str(row[0])
 
     def last_events(self, limit: int) -> list[Event]:
-        """Return the newest events, oldest first."""
-        return [self._load(*row) for row in self._run(sql.LAST_EVENTS, (limit,)).fetchall()][::-1]
+        """Return the newest events, oldest first, but for those that only fold others."""
+        return self._events(sql.LAST_EVENTS, limit)[::-1]
+
+    def folds_since(self, at: str) -> list[Event]:
+        """Return the folds of tasks that have changed since a time; these changes are in the folds, or came after them."""
+        return self._events(sql.FOLDS_SINCE, at)
+
+    def _events(self, text: str, value: object) -> list[Event]:
+        """Load what a query finds; if a segment was being rewritten meanwhile, ask and load once more."""
+
+        def look() -> list[Event]:
+            return [self._event(*row) for row in self._run(text, (value,)).fetchall()]
+
+        try:
+            return look()
+        except (AtmsError, OSError, ValueError, KeyError):
+            if self._at_rest is None:
+                raise
+        return self._at_rest(look)
+
+    def _event(self, replica: str, segment: int, offset: int, event_id: str) -> Event:
+        event = self._load(replica, segment, offset)
+        if event["id"] != event_id:
+            raise DamagedError(f"event {event_id} is not where it was in {replica}/{segment:08d}.jsonl", "atms rebuild")
+        return event

@@ -6,7 +6,7 @@ import os
 from os.path import join
 
 from atms_cli.domain import config as defaults
-from atms_cli.errors import AtmsError
+from atms_cli.errors import AtmsError, NewerError
 from atms_cli.store.jsontext import decode, encode
 from atms_cli.store.paths import COMPILED_CONFIG, CONFIG, DIRECTORY
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Raise it when compiled settings mean something else, so that old ones are compiled anew.
 _COMPILED_VERSION = 2
+#: The newest version of atms.yaml that this program knows.
+_VERSION = 1
 
 
 class Settings:
@@ -61,7 +63,7 @@ class Settings:
         record: JsonObject = {"fingerprint": list(fingerprint), "config": config}
         try:
             write_atomically(self._compiled, encode(record).encode())
-        except OSError:
+        except AtmsError:
             # A read-only workspace can still be read; it just compiles every time.
             return config
         return config
@@ -84,10 +86,7 @@ class Settings:
         buffer = StringIO()
         yaml.dump(tree, buffer)
         parse(buffer.getvalue(), self.path)
-        try:
-            write_atomically(self.path, buffer.getvalue().encode())
-        except OSError as error:
-            raise AtmsError(f"cannot write {self.path}: {error.strerror}", "nothing was changed") from error
+        write_atomically(self.path, buffer.getvalue().encode())
 
     def raw(self) -> JsonObject:
         """Return what atms.yaml says, without defaults."""
@@ -153,6 +152,9 @@ def parse(text: str, path: str) -> Config:
     from atms_cli.store.settings_schema import Document
 
     tree, _ = _round_trip(text, path)
+    version = tree.get("version")
+    if isinstance(version, int) and version > _VERSION:
+        raise NewerError(f"{path}: version {version} is of a newer atms, this one knows {_VERSION}", "upgrade atms")
     try:
         return Document.model_validate(_plain(tree)).to_config()
     except ValidationError as error:
@@ -162,7 +164,19 @@ def parse(text: str, path: str) -> Config:
 
 
 def write_atomically(path: str, content: bytes) -> None:
-    """Put a file in place whole, or not at all."""
+    """Put a file in place whole, or not at all.
+
+    Raises:
+        AtmsError: the disk is full or not writable; the file is as it was.
+
+    """
+    try:
+        _write_atomically(path, content)
+    except OSError as error:
+        raise AtmsError(f"cannot write {path}: {error.strerror}", "check permissions and free space") from error
+
+
+def _write_atomically(path: str, content: bytes) -> None:
     fresh = f"{path}.{os.getpid()}.new"
     try:
         with open(fresh, "wb") as file:

@@ -6,7 +6,7 @@ They are Python constants and not .sql files because a compiled module loads fas
 from __future__ import annotations
 
 #: Changing the schema means raising this: an index of another version is dropped and rebuilt from the journal.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -119,8 +119,17 @@ TASK = "SELECT doc, born, last FROM tasks WHERE id = ?"
 TASK_BY_PREFIX = "SELECT id FROM tasks WHERE id >= ?1 AND id < ?1 || '{' ORDER BY id LIMIT 10"
 EVENTS_OF = "SELECT replica, segment, offset FROM events WHERE key = ? ORDER BY id"
 LATER_EVENT = "SELECT 1 FROM events WHERE key = ? AND id > ? LIMIT 1"
-EVENTS_AFTER = "SELECT replica, segment, offset FROM events WHERE id > ? ORDER BY id"
-LAST_EVENTS = "SELECT replica, segment, offset FROM events ORDER BY id DESC LIMIT ?"
+#: The id is there to be compared: a reader holds no lock, and offsets change when a segment is rewritten.
+HISTORY = "SELECT replica, segment, offset, id FROM events WHERE key = ? ORDER BY id"
+IDS_OF = "SELECT id FROM events WHERE key = ? ORDER BY id"
+IN_BETWEEN = "SELECT 1 FROM events WHERE key = ? AND id > ? AND id < ? LIMIT 1"
+EVENTS_AFTER = "SELECT replica, segment, offset, id FROM events WHERE id > ? ORDER BY id"
+#: A fold is no change that anybody made.
+LAST_EVENTS = "SELECT replica, segment, offset, id FROM events WHERE type <> 'task.folded' ORDER BY id DESC LIMIT ?"
+FOLDS_SINCE = (
+    "SELECT e.replica, e.segment, e.offset, e.id FROM tasks t CROSS JOIN events e ON e.key = t.id AND e.type = 'task.folded' "
+    "WHERE t.updated >= ?"
+)
 LAST_EVENT_ID = "SELECT id FROM events ORDER BY id DESC LIMIT 1"
 POSITIONS = "SELECT replica, segment, offset, seal FROM positions"
 SWITCHES = "SELECT name, value FROM meta WHERE name >= ? AND name < ? AND value IS NOT NULL"

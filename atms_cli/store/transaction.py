@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from atms_cli.domain.moment import to_iso
+from atms_cli.errors import AtmsError
 from atms_cli.store import codec, hlc, sql
 from atms_cli.store.index import DatabaseError
 from atms_cli.store.projector import Projector
@@ -34,8 +35,10 @@ class Transaction:
         self._lock.__enter__()
         try:
             self._begin()
-        except BaseException:
+        except BaseException as error:
             self._give_up()
+            if isinstance(error, DatabaseError):
+                raise self._refusal(error) from error
             raise
         return self
 
@@ -107,11 +110,15 @@ class Transaction:
         index = self._index
         if kind is not None:
             self._give_up()
+            if isinstance(error, DatabaseError):
+                raise self._refusal(error) from error
             return
         try:
             appended = self._append()
-        except BaseException:
+        except BaseException as failure:
             self._give_up()
+            if isinstance(failure, DatabaseError):
+                raise self._refusal(failure) from failure
             raise
         try:
             index.connection.execute("COMMIT")
@@ -123,6 +130,12 @@ class Transaction:
             self._lock.release()
             if appended is not None:
                 appended()
+
+    def _refusal(self, error: Exception) -> AtmsError:
+        return AtmsError(
+            f"cannot write {self._index.path}: {error}",
+            "nothing was changed; check permissions and free space, or build it anew: atms rebuild",
+        )
 
     def _give_up(self) -> None:
         try:

@@ -176,6 +176,7 @@ def test_the_report_of_a_sync(one: Clone, two: Clone) -> None:
         "replicas": [],
         "refused": [],
         "circles_broken": [],
+        "repaired": [],
     }
     assert sharing.sync(one, None) == {**nothing, "replica": "clone001"}
     one.add("One")

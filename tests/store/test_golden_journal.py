@@ -88,4 +88,5 @@ def test_every_event_of_a_task_is_in_some_golden_journal() -> None:
         for path in DATA.glob("golden-v*/journal/*/*.jsonl")
         for line in path.read_bytes().splitlines(keepends=True)
     ]
-    assert set(tasks.EVENTS) <= {codec.decode(line)[0]["type"] for line in lines}
+    # The first line of a rewritten segment is no event.
+    assert set(tasks.EVENTS) <= {codec.decode(line)[0].get("type") for line in lines}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from atms_cli.errors import AtmsError, DamagedError
+from atms_cli.errors import AtmsError, DamagedError, UnavailableError
 from atms_cli.store import codec, journal
 from atms_cli.store.eventstore import EventStore, in_directory
 from atms_cli.store.journal import Journal
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from atms_cli.domain.records import Event, Fact, JsonObject
+    from atms_cli.store.segments import Segments
 
 REPLICA = "replica1"
 
@@ -57,7 +58,7 @@ def lines(*numbers: int) -> bytes:
     return b"".join(codec.encode(event(number), more=number != numbers[-1]) for number in numbers)
 
 
-def keys(found: Journal, start: int = 0) -> list[str]:
+def keys(found: Segments, start: int = 0) -> list[str]:
     return [each["key"] for each, _, _ in found.read(REPLICA, 1, start)]
 
 
@@ -247,3 +248,26 @@ def test_what_finder_leaves_behind_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "journal" / REPLICA / "._00000001.jsonl").write_bytes(b"\0")
     assert opened(tmp_path).reading().counts() == {"ready": 1}
     assert opened(tmp_path).rebuild() == 1
+
+
+def test_nothing_is_written_behind_what_the_lock_did_not_keep_out(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    add(store, "t1")
+    transaction = store.writing("ann")
+    transaction.__enter__().record([("task.created", "t2", {"title": "x"})])
+    with segment(tmp_path).open("ab") as file:
+        file.write(codec.encode({**event(9), "id": "9" * 21}, more=False))
+    with pytest.raises(UnavailableError, match="somebody writes without the lock"):
+        transaction.__exit__(None, None, None)
+    assert keys(store.journal) == ["t1", "t9"]
+    add(store, "t3")
+    assert keys(store.journal) == ["t1", "t9", "t3"]
+    assert store.doctor() == []
+
+
+def test_a_journal_that_is_gone_is_named(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    add(store, "t1")
+    shutil.rmtree(tmp_path / "journal")
+    with pytest.raises(DamagedError, match="journal is missing"):
+        store.reading()

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from atms_cli.errors import AtmsError, DamagedError
+from atms_cli.errors import AtmsError, DamagedError, NewerError
+from atms_cli.store import codec
 from atms_cli.store.eventstore import EventStore, in_directory
 from atms_cli.store.index import remove
 from atms_cli.store.mending import mend
 from atms_cli.system.ids import RandomIds
-from tests.fakes import FakeClock, add
+from tests.fakes import FakeClock, add, record
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from atms_cli.domain.records import Fact
 
 NOBODY = 65534
 
@@ -100,3 +102,48 @@ def _as_a_stranger(directory: Path) -> int:
         sys.stderr.write(f"{error.message}\n")
         return 0
     return 2
+
+
+def test_a_damaged_last_line_is_cut_out_and_the_rest_of_its_batch_stays(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    add(store, "t1")
+    batch: list[Fact] = [("task.created", f"b{number}", {"title": "x"}) for number in range(3)]
+    record(store, *batch)
+    [path] = segments(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b'"key":"b2"', b'"key":"b9"'))
+    with pytest.raises(DamagedError, match=r"00000001\.jsonl:4: the checksum does not match"):
+        opened(tmp_path).rebuild()
+    [aside] = mend(store, str(tmp_path))
+    with open(aside, "rb") as file:
+        assert b'"key":"b9"' in file.read()
+    assert store.doctor() == []
+    assert [event["key"] for event in opened(tmp_path).reading().events_after("")] == ["t1", "b0", "b1"]
+
+
+def test_what_was_cut_out_before_is_still_kept_when_the_same_segment_is_damaged_again(tmp_path: Path) -> None:
+    store = damaged(tmp_path, 1)
+    asides = mend(store, str(tmp_path))
+    [path] = segments(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b'"key":"t4"', b'"key":"tX"'))
+    asides += mend(store, str(tmp_path))
+    assert len(set(asides)) == 2
+    assert b"tittle" in Path(asides[0]).read_bytes()
+    assert b'"key":"tX"' in Path(asides[1]).read_bytes()
+    assert store.reading().counts() == {"ready": 4}
+
+
+def test_a_torn_end_and_lines_of_a_newer_version_are_no_damage(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    add(store, "t1")
+    [path] = segments(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:50])
+    assert mend(store, str(tmp_path)) == []
+    event, _ = codec.decode(whole)
+    path.write_bytes(whole + codec.encode({**event, "v": 2}, more=False) + whole.replace(b"t1", b"t2"))
+    before = path.read_bytes()
+    with pytest.raises(NewerError, match=r"00000001\.jsonl:2: written in format 2, this atms knows 1") as refusal:
+        mend(store, str(tmp_path))
+    assert refusal.value.hint == "upgrade atms"
+    assert path.read_bytes() == before
+    assert [problem["repair"] for problem in store.doctor()] == ["upgrade atms"]
