@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from atms_cli.domain.config import Config, LaneSettings, QueueSettings
+    from atms_cli.domain.forecast import Chance
     from atms_cli.domain.records import Agent, Attempt, Dependency, Edit, Event, Fact, FeatureState, JsonObject, Task
 
 
@@ -80,6 +81,9 @@ class Ids(Protocol):
 
     def replica(self) -> str:
         """Return a replica id."""
+
+    def chance(self, seed: str) -> Chance:
+        """Return numbers by chance, the same ones for the same seed."""
 
 
 class Tasks(Protocol):

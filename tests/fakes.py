@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 from typing import TYPE_CHECKING
 
 from atms_cli.domain import config
@@ -77,6 +78,9 @@ class CountingIds:
 
     def token(self) -> str:
         return self._next("token")
+
+    def chance(self, seed: str) -> random.Random:
+        return random.Random(seed)  # noqa: S311  forecasts are no secret
 
     def replica(self) -> str:
         return self._next("repl")

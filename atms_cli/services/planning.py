@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from atms_cli.domain.forecast import Chance, Forecast, Planned
+    from atms_cli.domain.forecast import Forecast, Planned
     from atms_cli.domain.records import Task
     from atms_cli.ports import ReadModel, Workspace
 
@@ -82,10 +82,10 @@ def _planned(task: Task, now: str) -> Planned:
     return about
 
 
-def predict(ws: Workspace, read: ReadModel, task_id: str, now: str, chance: Chance) -> Forecast:
+def predict(ws: Workspace, read: ReadModel, task_id: str, now: str) -> Forecast:
     """Return when a task will probably start and be done."""
     plan = planned([*read.active(), *in_order(ws, read, now, _MOST_PLANNED)], now)
-    return forecast.forecast(task_id, plan, ws.config["execution"]["jobs"], history(read), chance)
+    return forecast.forecast(task_id, plan, ws.config["execution"]["jobs"], history(read), ws.ids.chance(task_id))
 
 
 def timetable(read: ReadModel, tasks: Sequence[Task], slots: int, now: str) -> dict[str, tuple[int, float, float]]:

@@ -194,11 +194,9 @@ def explain(ws: Workspace, task_id: str) -> JsonObject:
         if not waits:
             explanation |= _rank(ws, read, task["id"])
             explanation["waits_for"] = [*_held_back(ws, read, task, now)]
-        from random import Random
-
         from atms_cli.services import planning
 
-        explanation["forecast"] = {**planning.predict(ws, read, task["id"], now, Random(task["id"]))}  # noqa: S311  no secret
+        explanation["forecast"] = {**planning.predict(ws, read, task["id"], now)}
     return explanation
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from os import urandom
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from random import Random
+
 #: Crockford's base 32 without look-alikes; ids sort as their values do.
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -32,3 +36,9 @@ class RandomIds:
     def replica(self) -> str:
         """Return a replica id."""
         return random_text(8)
+
+    def chance(self, seed: str) -> Random:
+        """Return numbers by chance, the same ones for the same seed."""
+        from random import Random
+
+        return Random(seed)  # noqa: S311  forecasts are no secret

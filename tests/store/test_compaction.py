@@ -106,7 +106,7 @@ def test_the_state_stays_and_the_journal_shrinks(ours: Clone) -> None:
     for name in before.keys() - {"events", "tasks"}:
         assert after[name] == before[name], name
     # `last` is the fold now.
-    assert [row[:11] + row[12:] for row in after["tasks"]] == [row[:11] + row[12:] for row in before["tasks"]]
+    assert [row[:16] + row[17:] for row in after["tasks"]] == [row[:16] + row[17:] for row in before["tasks"]]
     assert {key: told(ours, key) for key in log} == log
     saved = size - journal_bytes(ours)
     assert saved > 0

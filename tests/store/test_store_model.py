@@ -75,7 +75,16 @@ class Model:
 
     def ready(self) -> list[str]:
         free = [key for key, known in self.tasks.items() if known.status == "queued" and not self.blockers(key)]
-        return sorted(free, key=lambda key: (PRIORITIES.index(self.tasks[key].priority), *self._place(key)))
+        return sorted(free, key=lambda key: (self._level(key), *self._place(key)))
+
+    def _level(self, key: str) -> int:
+        """Return the most urgent of a task's own level and those of all that wait for it."""
+        waiting = [
+            each
+            for each, known in self.tasks.items()
+            if key in known.needs and known.status not in ("completed", "cancelled", "archived")
+        ]
+        return min([PRIORITIES.index(self.tasks[key].priority), *map(self._level, waiting)])
 
     def _place(self, key: str) -> tuple[int, int]:
         return self.tasks[key].queued, self.tasks[key].born
