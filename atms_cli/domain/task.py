@@ -6,7 +6,7 @@ asked is already true; it raises when the request is refused. `evolve` folds an 
 
 from __future__ import annotations
 
-from atms_cli.domain.moment import seconds_between, to_iso, to_ms
+from atms_cli.domain.moment import is_iso, seconds_between
 from atms_cli.errors import AtmsError, ConflictError, UsageError
 
 TYPE_CHECKING = False
@@ -334,10 +334,7 @@ def imported(task_id: str, original: JsonObject) -> Fact:
 def _fits(name: str, value: Json) -> bool:
     """Return whether a value is of the kind that a field holds."""
     if name in _TIMES:
-        try:
-            return to_iso(to_ms(value)) == value if isinstance(value, str) else False
-        except ValueError:
-            return False
+        return isinstance(value, str) and is_iso(value)
     default = DEFAULTS.get(name)
     return default is None or type(value) is type(default)
 

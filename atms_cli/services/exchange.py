@@ -40,7 +40,7 @@ def take_in(ws: Workspace, drafts: Sequence[ForeignTask], *, only_show: bool) ->
 
 
 def _is_known(read: ReadModel, task_id: str) -> bool:
-    return bool(read.history(task_id))
+    return bool(read.born(task_id)) or bool(read.history(task_id))
 
 
 def _refuse_cycles(by_id: Mapping[str, ForeignTask]) -> None:
