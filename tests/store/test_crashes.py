@@ -164,7 +164,7 @@ def kill_attacks(directory: str, name: str, kills: int, seed: int) -> dict[str, 
         report["acknowledged"] += code == 0
         takes_s = takes_s or time.monotonic() - began
         workspace = opened(root)
-        report["torn"] += name not in ("restore", "mending") and torn_bytes(workspace) > 0
+        report["torn"] += name not in ("restore", "mending", "init") and torn_bytes(workspace) > 0
         closed(workspace)
         attack.hold(root, is_acknowledged=code == 0)
         shutil.rmtree(root)
