@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e]
 
 SEED = 20_260_102
-KILLS = int(os.environ.get("ATMS_KILLS", "6"))
+KILLS = int(os.environ.get("ATMS_KILLS", "5"))
 #: After so many a new workspace begins, since looking through one takes the longer the more it holds.
 KILLS_IN_ONE = 8
 MOST_WRITES = 5_000
