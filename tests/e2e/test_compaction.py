@@ -45,7 +45,7 @@ def opened(directory: Path, at_ms: int) -> Clone:
 def steady(clone: Clone) -> dict[str, list[tuple[object, ...]]]:
     """Return the state but for the id of each task's last event, which may be a fold."""
     state = without_events(clone)
-    state["tasks"] = [row[:11] + row[12:] for row in state["tasks"]]
+    state["tasks"] = [row[:16] + row[17:] for row in state["tasks"]]
     return state
 
 
