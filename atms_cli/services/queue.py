@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.domain import lanes, queue
+from atms_cli.domain import decisions, lanes, queue
 from atms_cli.domain import task as tasks
 from atms_cli.domain.moment import seconds_between, to_iso
 from atms_cli.errors import AtmsError, NothingToDoError, UsageError
@@ -148,7 +148,7 @@ def move(ws: Workspace, task_id: str, *, before: str | None, last: bool) -> Task
         else:
             lowest, highest = read.ends_of_lane(lanes.name_of(task))
             place = {"pin": max(highest, 0.0) + 1.0 if last else min(lowest, 0.0) - 1.0}
-        tx.record(tasks.move(task, place))
+        tx.record(decisions.move(task, place))
         return tx.read.task(task["id"])
 
 

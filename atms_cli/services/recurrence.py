@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.domain import recurrence
-from atms_cli.domain import task as tasks
+from atms_cli.domain import decisions, recurrence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def spawn(ws: Workspace, tx: Transaction) -> list[Task]:
         passed, following = _times(ws, template, tx.now)
         for at in recurrence.due(passed, _missed(template), tx.now):
             made += _make(tx, template, at)
-        tx.record(tasks.recur(template, following))
+        tx.record(decisions.recur(template, following))
     return made
 
 
@@ -46,8 +45,8 @@ def _make(tx: Transaction, template: Task, at: str) -> list[Task]:
         # Another clone was first.
         return []
     tx.record(
-        tasks.create(
-            task_id, tasks.occurrence(template, at), created_by=template["metadata"]["created_by"], draft=False
+        decisions.create(
+            task_id, decisions.occurrence(template, at), created_by=template["metadata"]["created_by"], draft=False
         )
     )
     return [tx.read.task(task_id)]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from atms_cli.domain import task as tasks
+from atms_cli.domain import decisions
 from tests.store.attacks import (
     ATTACKS,
     Attack,
@@ -71,7 +71,7 @@ def write_on(
         add_together(store, ids, size=20_000 if at_once else 10)
         if number % 4 == 3:
             with store.writing("ann") as tx:
-                tx.record(tasks.complete(tx.read.task(ids[0]), {"by": "ann"}, tx.now))
+                tx.record(decisions.complete(tx.read.task(ids[0]), {"by": "ann"}, tx.now))
         write(report, (" ".join(ids) + "\n").encode())
 
 
