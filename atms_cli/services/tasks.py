@@ -320,10 +320,9 @@ def _best(ws: Workspace, tx: Transaction, name: str) -> Task:
     from atms_cli.services import dispatch
 
     known = _known_agent(ws, tx.read, name)
-    load = tx.read.load()
-    if known is not None and load.get(name, 0) >= known["max_concurrent"]:
+    if known is not None and (running := tx.read.load().get(name, 0)) >= known["max_concurrent"]:
         raise NothingToDoError(
-            f"{name} is already at work on {load[name]} tasks, its limit", "finish or release one first"
+            f"{name} is already at work on {running} tasks, its limit", "finish or release one first"
         )
     agent = known or anonymous(name)
     throttle = dispatch.Throttle(ws, tx.queue(ws.config["queue"]), [agent], tx.now)
