@@ -173,6 +173,9 @@ class Transaction(Protocol):
     def queue(self, settings: QueueSettings) -> ReadModel:
         """Return the read model with all that the order of the queue needs."""
 
+    def draining(self) -> dict[str, JsonObject]:
+        """Return which queues and lanes take in nothing new."""
+
     def beat(self, agent: str) -> None:
         """Note that an agent is alive, in the read model alone."""
 

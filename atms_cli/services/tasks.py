@@ -40,19 +40,22 @@ def add(
             record["dependency_kinds"] = {other: kind for other, kind in needs.items() if kind != "success"}
         if record.get("recurrence"):
             draft, record["not_before"] = True, _first_time(ws, record, tx.now)
-        draft = draft or is_draining(tx.read, record)
+        draft = draft or is_draining(tx, record)
         if record.get("parent_id"):
             record["parent_id"] = tx.read.resolve(str(record["parent_id"]))
         check_gates(ws, record)
-        tx.record(decisions.create(task_id, record, created_by=ws.actor, draft=draft))
-        created = _with_blockers(tx.read, task_id)
+        (born,) = tx.record(decisions.create(task_id, record, created_by=ws.actor, draft=draft))
+        blockers = tx.read.blockers(task_id) if needs else ()
     # Only now is it on the disk.
-    return created  # noqa: RET504
+    created = tasks.evolve(None, born)
+    if created is None:
+        raise TypeError(born)
+    return {**created, "blocked_by": [blocker["id"] for blocker in blockers]}
 
 
-def is_draining(read: ReadModel, fields: Mapping[str, object]) -> bool:
+def is_draining(tx: Transaction, fields: Mapping[str, object]) -> bool:
     """Return whether the queue, or the lane that a task would be in, takes in nothing new."""
-    draining = read.switches("draining")
+    draining = tx.draining()
     return bool(draining) and (lanes.WHOLE in draining or f"lane/{fields.get('lane') or lanes.DEFAULT}" in draining)
 
 

@@ -20,6 +20,7 @@ DEFAULT_TIMEOUT_S = 10.0
 #: How often a thread looks whether the lock is free.
 _LOOK_S = 0.001
 _NAME_LENGTH = 120
+_NOTE_LENGTH = 136
 
 
 class Lock:
@@ -29,6 +30,8 @@ class Lock:
         self._path = path
         self._timeout_s = timeout_s
         self._descriptor: int | None = None
+        #: Whether somebody else had to be waited for.
+        self.was_awaited = False
 
     def __enter__(self) -> Lock:
         if not self.acquire():
@@ -46,7 +49,8 @@ class Lock:
             self._descriptor = _opened(self._path)
         except OSError as error:
             raise AtmsError(f"cannot write in {os.path.dirname(self._path)}: {error.strerror}") from error
-        if not take(self._descriptor, self._timeout_s):
+        self.was_awaited = not take(self._descriptor, 0)
+        if self.was_awaited and not take(self._descriptor, self._timeout_s):
             os.close(self._descriptor)
             self._descriptor = None
             return False
@@ -56,6 +60,20 @@ class Lock:
             # The name is a courtesy; a full disk must not keep anyone from reading.
             return True
         return True
+
+    def note(self, text: str) -> None:
+        """Leave a line for the next holder, in the file; nothing relies on its being there."""
+        if self._descriptor is not None:
+            try:
+                os.pwrite(self._descriptor, text.ljust(_NOTE_LENGTH - 1).encode() + b"\n", _NAME_LENGTH)
+            except OSError:
+                return
+
+    def noted(self) -> str:
+        """Return the line that an earlier holder left, empty if there is none."""
+        if self._descriptor is None:
+            return ""
+        return os.pread(self._descriptor, _NOTE_LENGTH, _NAME_LENGTH).decode(errors="replace").strip()
 
     def release(self) -> None:
         """Let go; nothing happens if it is not held."""
@@ -77,6 +95,15 @@ def _opened(path: str) -> int:
 
 class NoLock:
     """The lock of a store that only one thread knows, or that nobody can write."""
+
+    was_awaited = False
+
+    def note(self, text: str) -> None:
+        """Leave nothing: there is no next holder."""
+
+    def noted(self) -> str:
+        """Return nothing."""
+        return ""
 
     def __enter__(self) -> NoLock:
         return self

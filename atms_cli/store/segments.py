@@ -31,8 +31,12 @@ class Segments(Protocol):
 
 
 class Exclusive(Protocol):
-    """The writers' lock."""
+    """The writers' lock (store/lock.py)."""
 
+    was_awaited: bool
+
+    def note(self, text: str) -> None: ...
+    def noted(self) -> str: ...
     def __enter__(self) -> object: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
