@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from atms_cli.domain import agent as agents
-from atms_cli.domain import attempt, gate, matching, moment, prompt
+from atms_cli.domain import attempt, gate, lanes, matching, moment, prompt
 from atms_cli.domain import task as tasks
 from atms_cli.services import gates as gate_service
 from atms_cli.services.agents import known
@@ -44,6 +44,7 @@ def dispatch(ws: Workspace, tx: Transaction, chosen: Sequence[tuple[Task, Agent]
     for task, agent in chosen:
         run = ws.ids.run()
         tx.record(tasks.start(task, agent=agent["name"], run=run, blocked_by=()))
+        tx.gave(lanes.name_of(task))
         starts.append(Start(run, task, agent))
     return starts
 

@@ -100,6 +100,10 @@ class Transaction:
             prepare(connection, self._event_at, settings, self.now)
         return self.read
 
+    def gave(self, lane: str) -> None:
+        """Note that a lane had its turn."""
+        self._index.connection.execute(sql.PUT_TURN, (lane, self.now))
+
     def beat(self, agent: str) -> None:
         """Note that an agent is alive."""
         self._index.connection.execute(sql.BEAT, (agent, self.now))
