@@ -204,9 +204,14 @@ class ReadModel:
         return [row[0] for row in self._run(sql.EXPIRED, (now,))]
 
     def next_due(self) -> str | None:
-        """Return when the next delayed task becomes ready, or the next recurring one is to be made."""
-        moments = (self._run(text).fetchone()[0] for text in (sql.NEXT_DUE, sql.NEXT_RECURRENCE))
-        return min((moment for moment in moments if moment is not None), default=None)
+        """Return when the next delayed task becomes ready."""
+        found: str | None = self._run(sql.NEXT_DUE).fetchone()[0]
+        return found
+
+    def next_recurrence(self) -> str | None:
+        """Return when the next recurring task is to be made."""
+        found: str | None = self._run(sql.NEXT_RECURRENCE).fetchone()[0]
+        return found
 
     def next_expiry(self) -> str | None:
         """Return when the next lease ends."""

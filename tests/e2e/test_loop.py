@@ -329,7 +329,9 @@ def test_a_rehearsal_touches_nothing(repository: Atms) -> None:
     one = atms.add("One", "--command", "touch ran", "-p", "high")
     two = atms.add("Two", "--command", "touch ran", "--after", one)
     assert atms("run", "--drain", "--dry-run").out == (
-        f"#  TASK        AGENT  GATES  TITLE\n1  {one}  shell         One\n2  {two}  shell         Two\n"
+        "#  WHEN                      START  TASK        AGENT  GATES  TITLE\n"
+        f"1  ████████████············  +0.0s  {one}  shell         One\n"
+        f"2  ············████████████  +1h    {two}  shell         Two\n"
     )
     assert not (atms.root / "ran").exists()
     assert set(atms.statuses().values()) == {"queued"}
