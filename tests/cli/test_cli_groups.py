@@ -43,22 +43,24 @@ def test_the_queue_in_numbers(atms: Atms) -> None:
     assert {name: numbers[name] for name in ("ready", "blocked", "running", "paused")} == {
         "ready": 0, "blocked": 1, "running": 1, "paused": False,
     }  # fmt: skip
-    first, second, hint, priority = atms("queue", "explain", two).lines
+    first, second, hint, priority, forecast = atms("queue", "explain", two).lines
     assert (first, second) == (f"{two}  Two", f"  ◌ it depends on {one} (One), which is cancelled")
     assert hint == f"    atms task reopen {one}, or go on without it: atms task depend {two} --on {one} --remove"
     assert priority.startswith("  priority medium counts 2, waiting 0.")
-    assert priority.endswith("s adds 0.00: 2.00 in all (strategy priority)")
+    assert priority.endswith("s adds 0.00: 2.00 in all (lane default, strategy priority)")
+    assert forecast == "  no forecast: it is far off, or it waits for what will not end by itself"
 
 
 def test_a_task_is_explained(atms: Atms) -> None:
     one, two = atms.add("One", "-p", "high", "--command", "true"), atms.add("Two", "--command", "true")
     assert "  → it can start now; it is next\n" in atms("queue", "explain", one).out
-    assert "  → it can start now; 1 task ahead of it\n" in atms("queue", "explain", two).out
+    assert f"  → it can start now; 1 task ahead of it: {one} (One)\n" in atms("queue", "explain", two).out
     explained = atms.json("queue", "explain", two)
     assert (explained["id"], explained["rank"], explained["waits_for"]) == (two, 2, [])
     three = atms.add("Three")
     nobody = "`atms run` has nobody for it: it has no command, and no agent is there that `atms run` could start"
-    assert f"  ◌ {nobody}\n  → it can be claimed now; 2 tasks ahead of it\n" in atms("queue", "explain", three).out
+    ahead = f"2 tasks ahead of it: {one} (One), {two} (Two)"
+    assert f"  ◌ {nobody}\n  → it can be claimed now; {ahead}\n" in atms("queue", "explain", three).out
     atms("task", "claim", one, "--agent", "eve")
     assert "eve is at work on it (assigned)" in atms("queue", "explain", one).out
 
@@ -71,7 +73,7 @@ def test_a_queue_is_paused_and_resumed(atms: Atms) -> None:
     for words in (["queue", "next"], ["task", "claim"]):
         assert atms(*words, code=6).err == "error: the queue is paused\nhint: go on with: atms queue resume\n"
     assert atms("queue", "status").out.endswith("state     paused: holidays\n")
-    assert atms.json("queue", "resume") == {"paused": False}
+    assert atms.json("queue", "resume") == {"paused": False, "draining": False, "lane": None}
     atms("queue", "next")
 
 
