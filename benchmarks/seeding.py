@@ -87,7 +87,7 @@ _FULL = ("claimed", "updated", "renewed", "started", "validating", "completed")
 
 
 def _life(task_id: str, fields: JsonObject, stages: Sequence[str], *, agent: str) -> list[Fact]:
-    from atms_cli.domain import task as tasks
+    from atms_cli.domain import decisions
 
     lease: JsonObject = {"agent": agent, "token": "token", "expires_at": "2999-01-01T00:00:00.000Z"}
     data: dict[str, JsonObject] = {
@@ -100,5 +100,5 @@ def _life(task_id: str, fields: JsonObject, stages: Sequence[str], *, agent: str
         "failed": {"reason": "it did not work", "result": None, "run": None},
         "cancelled": {"reason": "not needed"},
     }
-    born = tasks.create(task_id, fields, created_by=_SEEDER, draft="draft" in stages)
+    born = decisions.create(task_id, fields, created_by=_SEEDER, draft="draft" in stages)
     return [*born, *((f"task.{stage}", task_id, data[stage]) for stage in stages if stage != "draft")]

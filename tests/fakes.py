@@ -6,8 +6,7 @@ import copy
 import random
 from typing import TYPE_CHECKING
 
-from atms_cli.domain import config
-from atms_cli.domain import task as tasks
+from atms_cli.domain import config, decisions
 from atms_cli.domain.agent import DEFAULTS as AGENT_DEFAULTS
 from atms_cli.domain.gate import DEFAULTS as GATE_DEFAULTS
 from atms_cli.domain.moment import to_iso, to_ms
@@ -288,7 +287,7 @@ def add(store: Store, task_id: str, *, draft: bool = False, **fields: object) ->
     """Create a task in a transaction of its own."""
     given: JsonObject = {"title": f"Task {task_id}", **fields}  # type: ignore[dict-item]
     with store.writing("ann") as tx:
-        tx.record(tasks.create(task_id, given, created_by="ann", draft=draft))
+        tx.record(decisions.create(task_id, given, created_by="ann", draft=draft))
     return store.reading().task(task_id)
 
 

@@ -20,6 +20,7 @@ from typer.models import CommandInfo
 from atms_cli.cli import options
 from atms_cli.cli.call import COMMON, Call, invoke
 from atms_cli.cli.registry import GROUPS, SINGLE, command_name
+from atms_cli.cli.unknown import unknown
 from atms_cli.errors import EXIT_INTERRUPTED, UsageError
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -69,10 +70,14 @@ class LazyGroup(TyperGroup):
         del ctx
         target = self.targets.get(cmd_name)
         if target is None:
-            # Typer suggests similar names from here.
-            self.commands = dict.fromkeys(self.targets)  # type: ignore[assignment]
             return None
         return _group(cmd_name) if target in GROUPS else built(cmd_name, target)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:  # noqa: ANN401
+        """Return the command that the first word names; refuse a word that names none."""
+        if args and args[0] not in self.targets and not args[0].startswith("-"):
+            raise unknown(args[0], self.targets, ctx.command_path)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List commands with the first sentence of their docstrings, without building them."""

@@ -19,12 +19,26 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line, by this lane or by Typer's, and return its exit code."""
     found = match(arguments)
     if found is None:
+        _refuse_unknown(arguments)
         from atms_cli.cli.app import run as run_typer
 
         return run_typer(list(arguments))
     from atms_cli.cli.call import invoke
 
     return invoke(*found)
+
+
+def _refuse_unknown(arguments: Sequence[str]) -> None:
+    """Refuse what is no command at all without loading Typer, in the words that Typer's lane has as well."""
+    path, names = "atms", {name.partition(" ")[0] for name in COMMANDS}
+    for word in arguments[:2]:
+        if not names or word.startswith("-"):
+            return
+        if word not in names:
+            from atms_cli.cli.unknown import unknown
+
+            raise unknown(word, names, path)
+        path, names = f"{path} {word}", {name.partition(" ")[2] for name in COMMANDS if name.startswith(f"{word} ")}
 
 
 def match(arguments: Sequence[str]) -> tuple[str, Values] | None:

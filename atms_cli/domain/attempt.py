@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.domain import task as tasks
+from atms_cli.domain import decisions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def after_failure(task: Task, reason: str, result: JsonObject, execution: Execut
     """Return a retry while the task has attempts left, otherwise its failure."""
     most = limit(task, execution)
     if task["attempts"] < most and result.get("status") != "unstartable":
-        return tasks.retry(task, f"attempt {task['attempts']} of {most}: {reason}", not_before=retry_at, result=result)
+        return decisions.retry(
+            task, f"attempt {task['attempts']} of {most}: {reason}", not_before=retry_at, result=result
+        )
     spent = f" after {task['attempts']} attempts" if task["attempts"] > 1 else ""
-    return tasks.fail(task, f"{reason}{spent}", result)
+    return decisions.fail(task, f"{reason}{spent}", result)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from atms_cli.domain.task import MAX_TITLE
+from atms_cli.domain.decisions import MAX_TITLE
 from atms_cli.errors import AtmsError, NotFoundError, UsageError
 
 TYPE_CHECKING = False

@@ -13,6 +13,8 @@ _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 6
 #: A century; times beyond the year 9999 would no longer sort as text.
 _MOST_S = 36_525 * 86_400.0
 _ISO_LENGTH = len("2026-11-22T17:26:00")
+_FULL_LENGTH = len("2026-11-22T17:26:00.123Z")
+_MARKS = ("-", "-", "T", ":", ":", ".", "Z")
 
 
 def _days_from_civil(year: int, month: int, day: int) -> int:
@@ -65,6 +67,19 @@ def _split_offset(rest: str) -> tuple[str, int]:
             digits = offset.replace(":", "").ljust(4, "0")
             return fraction.lstrip("."), factor * (int(digits[:2]) * 3600 + int(digits[2:4]) * 60)
     return rest.rstrip("Zz").lstrip("."), 0
+
+
+def is_iso(text: str) -> bool:
+    """Return whether a text is a time in the one form that `to_iso` gives."""
+    if len(text) != _FULL_LENGTH or (text[4], text[7], text[10], text[13], text[16], text[19], text[23]) != _MARKS:
+        return False
+    date, month, day = text[:4] + text[5:7] + text[8:10], text[5:7], text[8:10]
+    clock = text[11:13] + text[14:16] + text[17:19] + text[20:23]
+    if not (date.isdecimal() and clock.isdecimal() and text.isascii()):
+        return False
+    in_range = "01" <= month <= "12" and text[11:13] <= "23" and text[14:16] <= "59" and text[17:19] <= "59"
+    # Every month has 28 days; what is later is looked up.
+    return in_range and ("01" <= day <= "28" or to_iso(to_ms(text)) == text)
 
 
 def seconds_between(earlier: str, later: str) -> float:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from atms_cli.domain import agent as agents
-from atms_cli.domain import attempt, gate, lanes, matching, moment, prompt
-from atms_cli.domain import task as tasks
+from atms_cli.domain import attempt, decisions, gate, lanes, matching, moment, prompt
 from atms_cli.services import gates as gate_service
 from atms_cli.services.agents import known
 
@@ -43,7 +42,7 @@ def dispatch(ws: Workspace, tx: Transaction, chosen: Sequence[tuple[Task, Agent]
     starts: list[Start] = []
     for task, agent in chosen:
         run = ws.ids.run()
-        tx.record(tasks.start(task, agent=agent["name"], run=run, blocked_by=()))
+        tx.record(decisions.start(task, agent=agent["name"], run=run, blocked_by=()))
         tx.gave(lanes.name_of(task))
         starts.append(Start(run, task, agent))
     return starts
@@ -125,16 +124,16 @@ def settle(
     if not in_flight(task, run):
         return []
     if stopping and outcome["status"] == "killed":
-        tx.record(tasks.undo_start(task, "stopped with its loop"))
+        tx.record(decisions.undo_start(task, "stopped with its loop"))
         return []
     if not attempt.is_success(outcome):
         _failed(ws, tx, task, attempt.describe(outcome), _result(outcome, run, OUTPUT))
         return []
     judges = gates_of(ws, task)
     if judges:
-        tx.record(tasks.validate(task))
+        tx.record(decisions.validate(task))
         return judges
-    tx.record(tasks.complete(task, _result(outcome, run, OUTPUT), tx.now))
+    tx.record(decisions.complete(task, _result(outcome, run, OUTPUT), tx.now))
     return []
 
 
@@ -147,9 +146,9 @@ def settle_gates(
         return verdict
     evidence: JsonObject = {"status": "exited", "exit_code": 0, "run": run, "validation": verdict}
     if verdict["passed"]:
-        tx.record(tasks.complete(task, {**evidence, "log": f"{run}/{OUTPUT}"}, tx.now))
+        tx.record(decisions.complete(task, {**evidence, "log": f"{run}/{OUTPUT}"}, tx.now))
     elif stopping:
-        tx.record(tasks.undo_start(task, "stopped with its loop"))
+        tx.record(decisions.undo_start(task, "stopped with its loop"))
     else:
         first = gate.failures(verdict)[0]
         evidence["log"] = "/".join(str(first["log"]).rsplit("/", 2)[-2:])
@@ -176,13 +175,13 @@ def never_began(tx: Transaction, task_id: str, run: str) -> None:
     """Put back a task whose attempt is on record but was not launched before its loop died."""
     task = tx.read.task(task_id)
     if in_flight(task, run):
-        tx.record(tasks.undo_start(task, "its loop ended before it began"))
+        tx.record(decisions.undo_start(task, "its loop ended before it began"))
 
 
 def expire_leases(tx: Transaction) -> None:
     """Return tasks to the queue whose holders have not been heard of in time."""
     for task_id in tx.read.expired(tx.now):
-        tx.record(tasks.expire(tx.read.task(task_id), tx.now))
+        tx.record(decisions.expire(tx.read.task(task_id), tx.now))
 
 
 def left_over(read: ReadModel) -> list[Task]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from atms_cli.domain import decisions
 from atms_cli.domain import task as tasks
 
 TYPE_CHECKING = False
@@ -31,7 +32,7 @@ def _not_needed(tx: Transaction, ended: Task) -> list[tuple[str, list[Fact]]]:
         return []
     reason = f"not needed: {ended['id']} was {'completed' if tasks.is_met(ended) else 'given up'}"
     return [
-        (str(each["id"]), tasks.cancel(tx.read.task(str(each["id"])), reason))
+        (str(each["id"]), decisions.cancel(tx.read.task(str(each["id"])), reason))
         for each in tx.read.waiting_on(ended["id"])
         if each["kind"] == "failure" and each["status"] in ("created", "queued", "blocked")
     ]
@@ -49,7 +50,10 @@ def _with_its_children(tx: Transaction, ended: Task) -> list[tuple[str, list[Fac
         return []
     # One that was completed may be in the archive by now.
     if not any(tasks.is_met(tx.read.task(str(child["id"]))) for child in children):
-        return [(parent["id"], tasks.cancel(parent, "all of its parts were given up"))]
+        return [(parent["id"], decisions.cancel(parent, "all of its parts were given up"))]
     return [
-        (parent["id"], tasks.complete(parent, {"by": "atms", "note": f"all {len(children)} parts have ended"}, tx.now))
+        (
+            parent["id"],
+            decisions.complete(parent, {"by": "atms", "note": f"all {len(children)} parts have ended"}, tx.now),
+        )
     ]

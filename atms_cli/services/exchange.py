@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.domain import task as tasks
+from atms_cli.domain import decisions, foreign
 from atms_cli.domain.folding import has_fold, shown
 from atms_cli.domain.graph import find_cycle
 from atms_cli.errors import CycleError
@@ -40,7 +40,7 @@ def take_in(ws: Workspace, drafts: Sequence[ForeignTask], *, only_show: bool) ->
 
 
 def _is_known(read: ReadModel, task_id: str) -> bool:
-    return bool(read.history(task_id))
+    return bool(read.born(task_id)) or bool(read.history(task_id))
 
 
 def _refuse_cycles(by_id: Mapping[str, ForeignTask]) -> None:
@@ -58,9 +58,9 @@ def _refuse_cycles(by_id: Mapping[str, ForeignTask]) -> None:
 
 def _facts(draft: ForeignTask, actor: str, *, without: Sequence[str]) -> list[Fact]:
     if draft.original is not None:
-        return [tasks.imported(draft.id, draft.original)]
+        return [foreign.imported(draft.id, draft.original)]
     fields = {**draft.fields, "dependencies": [need for need in draft.after if need not in without]}
-    facts = tasks.create(draft.id, fields, created_by=actor, draft=False)
+    facts = decisions.create(draft.id, fields, created_by=actor, draft=False)
     if draft.status == "completed":
         return [*facts, ("task.completed", draft.id, {"result": {"by": actor, "imported": True}, "run": None})]
     if draft.status == "cancelled":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from atms_cli.domain import decisions
 from atms_cli.domain import feature as features
-from atms_cli.domain import task as tasks
 from atms_cli.domain.moment import to_iso
 from atms_cli.errors import NotFoundError
 from atms_cli.services.identity import people_only
@@ -178,7 +178,7 @@ def _enqueue(ws: Workspace, tx: Transaction, found: JsonObject, feature: JsonObj
         after = draft.pop("after")
         positions = after if isinstance(after, list) else []
         draft["dependencies"] = [ids[position] for position in positions if isinstance(position, int)]
-        facts += tasks.create(task_id, draft, created_by=ws.actor, draft=is_draining(tx.read, draft))
+        facts += decisions.create(task_id, draft, created_by=ws.actor, draft=is_draining(tx.read, draft))
     if ids:
         tx.record([*facts, features.planned(feature, ids)])
     return ids

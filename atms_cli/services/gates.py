@@ -57,7 +57,7 @@ def judge_tasks(ws: Workspace, tasks: Sequence[Task]) -> JsonObject:
         GatesFailedError: a required gate of any of them did not pass; the failure is noted on its task.
 
     """
-    from atms_cli.domain.task import judged
+    from atms_cli.domain.decisions import judged
 
     verdicts: dict[str, Verdict] = {}
     for task in tasks:

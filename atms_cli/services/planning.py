@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 #: So many attempts tell how long others will take.
 _ATTEMPTS = 1000
-#: Nothing needs to be known of what is further off.
-_MOST_PLANNED = 1000
+#: What is further off is not foretold: it would be guessed from guesses.
+_MOST_PLANNED = 400
+#: So many tasks are played in all, so that a long plan is played less often.
+_MOST_PLAYED = 20_000
 
 
 def in_order(ws: Workspace, read: ReadModel, now: str, most: int | None = None) -> list[Task]:
@@ -85,7 +87,16 @@ def _planned(task: Task, now: str) -> Planned:
 def predict(ws: Workspace, read: ReadModel, task_id: str, now: str) -> Forecast:
     """Return when a task will probably start and be done."""
     plan = planned([*read.active(), *in_order(ws, read, now, _MOST_PLANNED)], now)
-    return forecast.forecast(task_id, plan, ws.config["execution"]["jobs"], history(read), ws.ids.chance(task_id))
+    if len(plan) >= _MOST_PLANNED and all(each["id"] != task_id for each in plan):
+        return {
+            "start": None,
+            "finish": None,
+            "basis": f"about {_MOST_PLANNED} tasks or more are ahead of it",
+            "thin": True,
+        }
+    runs = min(forecast.RUNS, _MOST_PLAYED // max(1, len(plan)))
+    slots, chance = ws.config["execution"]["jobs"], ws.ids.chance(task_id)
+    return forecast.forecast(task_id, plan, slots, history(read), chance, runs=runs)
 
 
 def timetable(read: ReadModel, tasks: Sequence[Task], slots: int, now: str) -> dict[str, tuple[int, float, float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.domain import lanes, queue
+from atms_cli.domain import decisions, lanes, queue
 from atms_cli.domain import task as tasks
 from atms_cli.domain.moment import seconds_between, to_iso
 from atms_cli.errors import AtmsError, NothingToDoError, UsageError
@@ -149,7 +149,7 @@ def move(ws: Workspace, task_id: str, *, before: str | None, last: bool) -> Task
         else:
             lowest, highest = read.ends_of_lane(lanes.name_of(task))
             place: JsonObject = {"pin": max(highest, 0.0) + 1.0 if last else min(lowest, 0.0) - 1.0}
-            tx.record(tasks.move(task, place))
+            tx.record(decisions.move(task, place))
         return tx.read.task(task["id"])
 
 
@@ -178,9 +178,9 @@ def _right_before(ws: Workspace, read: ReadModel, task: Task, other: str) -> lis
         beyond = lanes.nudged(nudge, beyond, newest_first=newest_first)
         for each in before:
             place: JsonObject = {**(each["place"] or {}), "nudge": beyond}  # type: ignore[dict-item]  # a Place is JSON
-            facts += tasks.move(each, place)
+            facts += decisions.move(each, place)
     middle = lanes.nudged(nudge, beyond, newest_first=newest_first)
-    return [*facts, *tasks.move(task, {"pin": pin, "level": level, "since": since, "nudge": middle})]
+    return [*facts, *decisions.move(task, {"pin": pin, "level": level, "since": since, "nudge": middle})]
 
 
 def matching(ws: Workspace, wanted: TaskFilter, task_ids: Sequence[str]) -> list[str]:

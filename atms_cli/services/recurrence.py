@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.domain import recurrence
-from atms_cli.domain import task as tasks
+from atms_cli.domain import decisions, recurrence
 from atms_cli.services.tasks import is_draining
 
 TYPE_CHECKING = False
@@ -20,7 +19,7 @@ def spawn(ws: Workspace, tx: Transaction) -> list[Task]:
         passed, following = _times(ws, template, tx.now)
         for at in recurrence.due(passed, _missed(template), tx.now):
             made += _make(tx, template, at)
-        tx.record(tasks.recur(template, following))
+        tx.record(decisions.recur(template, following))
     return made
 
 
@@ -41,6 +40,6 @@ def _make(tx: Transaction, template: Task, at: str) -> list[Task]:
     if tx.read.history(task_id):
         # Another clone was first.
         return []
-    fields, creator = tasks.occurrence(template, at), template["metadata"]["created_by"]
-    tx.record(tasks.create(task_id, fields, created_by=creator, draft=is_draining(tx.read, fields)))
+    fields, creator = decisions.occurrence(template, at), template["metadata"]["created_by"]
+    tx.record(decisions.create(task_id, fields, created_by=creator, draft=is_draining(tx.read, fields)))
     return [tx.read.task(task_id)]

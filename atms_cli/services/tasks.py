@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.domain import lanes, moment
+from atms_cli.domain import decisions, lanes, moment
 from atms_cli.domain import task as tasks
 from atms_cli.errors import AtmsError, ConflictError, CycleError, NothingToDoError, UsageError
 
@@ -44,7 +44,7 @@ def add(
         if record.get("parent_id"):
             record["parent_id"] = tx.read.resolve(str(record["parent_id"]))
         check_gates(ws, record)
-        tx.record(tasks.create(task_id, record, created_by=ws.actor, draft=draft))
+        tx.record(decisions.create(task_id, record, created_by=ws.actor, draft=draft))
         created = _with_blockers(tx.read, task_id)
     # Only now is it on the disk.
     return created  # noqa: RET504
@@ -136,7 +136,7 @@ def update(
             own["parent_id"] = _parent(tx.read, task["id"], str(own["parent_id"]))
         if tags or untags:
             own["tags"] = [tag for tag in dict.fromkeys([*task["tags"], *tags]) if tag not in untags]
-        return tasks.update(task, own)
+        return decisions.update(task, own)
 
     return _on_each(ws, task_ids, decide)
 
@@ -172,12 +172,12 @@ def depend(
         facts: list[Fact] = []
         for other in (tx.read.resolve(name) for name in on):
             if removing:
-                facts += tasks.unlink(task, other)
+                facts += decisions.unlink(task, other)
                 continue
             path = _way_back(tx.read, task["id"], other)
             if path is not None:
                 raise CycleError([task["id"], *path])
-            facts += tasks.link(task, other, kind)
+            facts += decisions.link(task, other, kind)
         return facts
 
     return _on_each(ws, task_ids, decide)
@@ -198,7 +198,7 @@ def _way_back(read: ReadModel, task_id: str, other: str) -> list[str] | None:
 
 def enqueue(ws: Workspace, task_ids: Sequence[str]) -> list[Task]:
     """Put drafts into the queue."""
-    return _on_each(ws, task_ids, lambda task, _tx: tasks.enqueue(task))
+    return _on_each(ws, task_ids, lambda task, _tx: decisions.enqueue(task))
 
 
 def worker(ws: Workspace, agent: str | None) -> str:
@@ -211,21 +211,21 @@ def start(ws: Workspace, task_ids: Sequence[str], *, agent: str | None, token: s
     name = worker(ws, agent)
 
     def decide(task: Task, tx: Transaction) -> list[Fact]:
-        tasks.guard(task, name, token, tx.now)
+        decisions.guard(task, name, token, tx.now)
         blocked_by = [blocker["id"] for blocker in tx.read.blockers(task["id"])]
-        return tasks.start(task, agent=name, run=None, blocked_by=blocked_by)
+        return decisions.start(task, agent=name, run=None, blocked_by=blocked_by)
 
     return _on_each(ws, task_ids, decide)
 
 
 def fail(ws: Workspace, task_ids: Sequence[str], reason: str | None, token: str | None) -> list[Task]:
     """End tasks without success."""
-    return _on_each(ws, task_ids, _guarded(ws, token, lambda task: tasks.fail(task, reason)))
+    return _on_each(ws, task_ids, _guarded(ws, token, lambda task: decisions.fail(task, reason)))
 
 
 def _guarded(ws: Workspace, token: str | None, decide: Callable[[Task], list[Fact]]) -> Decision:
     def guarded(task: Task, tx: Transaction) -> list[Fact]:
-        tasks.guard(task, worker(ws, None), token, tx.now)
+        decisions.guard(task, worker(ws, None), token, tx.now)
         return decide(task)
 
     return guarded
@@ -236,35 +236,35 @@ def cancel(ws: Workspace, task_ids: Sequence[str], reason: str | None) -> list[T
 
     def decide(task: Task, tx: Transaction) -> list[Fact]:
         if ws.agent is not None:
-            tasks.guard(task, ws.agent, None, tx.now)
-        return tasks.cancel(task, reason)
+            decisions.guard(task, ws.agent, None, tx.now)
+        return decisions.cancel(task, reason)
 
     return _on_each(ws, task_ids, decide)
 
 
 def reopen(ws: Workspace, task_ids: Sequence[str], reason: str | None) -> list[Task]:
     """Bring closed tasks back into the queue."""
-    return _on_each(ws, task_ids, lambda task, _tx: tasks.reopen(task, reason))
+    return _on_each(ws, task_ids, lambda task, _tx: decisions.reopen(task, reason))
 
 
 def retry(ws: Workspace, task_ids: Sequence[str], reason: str | None) -> list[Task]:
     """Put failed tasks back into the queue with all of their attempts."""
-    return _on_each(ws, task_ids, lambda task, _tx: tasks.retry_from_scratch(task, reason))
+    return _on_each(ws, task_ids, lambda task, _tx: decisions.retry_from_scratch(task, reason))
 
 
 def block(ws: Workspace, task_ids: Sequence[str], reason: str | None) -> list[Task]:
     """Keep tasks from being worked on until somebody lets them go."""
-    return _on_each(ws, task_ids, lambda task, _tx: tasks.block(task, reason))
+    return _on_each(ws, task_ids, lambda task, _tx: decisions.block(task, reason))
 
 
 def unblock(ws: Workspace, task_ids: Sequence[str], reason: str | None) -> list[Task]:
     """Let blocked tasks go on."""
-    return _on_each(ws, task_ids, lambda task, _tx: tasks.unblock(task, reason))
+    return _on_each(ws, task_ids, lambda task, _tx: decisions.unblock(task, reason))
 
 
 def archive(ws: Workspace, task_ids: Sequence[str], reason: str | None) -> list[Task]:
     """Put tasks that have ended out of sight."""
-    return _on_each(ws, task_ids, lambda task, _tx: tasks.archive(task, reason))
+    return _on_each(ws, task_ids, lambda task, _tx: decisions.archive(task, reason))
 
 
 def release(ws: Workspace, task_ids: Sequence[str], reason: str | None, token: str | None) -> list[Task]:
@@ -272,11 +272,11 @@ def release(ws: Workspace, task_ids: Sequence[str], reason: str | None, token: s
 
     def decide(task: Task, tx: Transaction) -> list[Fact]:
         if ws.agent is not None or token is not None:
-            tasks.guard(task, ws.agent, token, tx.now)
+            decisions.guard(task, ws.agent, token, tx.now)
         if task["run"] is not None and task["status"] != "queued" and ws.loop_holder() is not None:
             message = f"`{task['id']}` is being run by `atms run`"
             raise ConflictError(message, f"stop it with: atms task cancel {task['id']}")
-        return tasks.release(task, reason)
+        return decisions.release(task, reason)
 
     return _on_each(ws, task_ids, decide)
 
@@ -286,9 +286,9 @@ def heartbeat(ws: Workspace, task_id: str, *, token: str | None, lease_s: float 
 
     def decide(task: Task, tx: Transaction) -> list[Fact]:
         name = worker(ws, None)
-        tasks.guard(task, name, token, tx.now)
+        decisions.guard(task, name, token, tx.now)
         tx.beat(name)
-        return tasks.renew(task, moment.plus(tx.now, lease_s or ws.config["claims"]["lease"]), tx.now)
+        return decisions.renew(task, moment.plus(tx.now, lease_s or ws.config["claims"]["lease"]), tx.now)
 
     return _on_each(ws, [task_id], decide)[0]
 
@@ -303,13 +303,13 @@ def claim(ws: Workspace, task_id: str | None, *, agent: str | None, lease_s: flo
     name = worker(ws, agent)
     with ws.store.writing(ws.actor) as tx:
         for stale in tx.read.expired(tx.now):
-            tx.record(tasks.expire(tx.read.task(stale), tx.now))
+            tx.record(decisions.expire(tx.read.task(stale), tx.now))
         chosen = tx.read.task(task_id) if task_id else _best(ws, tx, name)
         lease: Lease = {
             "agent": name, "token": ws.ids.token(), "expires_at": moment.plus(tx.now, lease_s or ws.config["claims"]["lease"]),
         }  # fmt: skip
         blocked_by = [blocker["id"] for blocker in tx.read.blockers(chosen["id"])]
-        tx.record(tasks.claim(chosen, lease, blocked_by, tx.now))
+        tx.record(decisions.claim(chosen, lease, blocked_by, tx.now))
         tx.beat(name)
         tx.gave(lanes.name_of(chosen))
         return _with_blockers(tx.read, chosen["id"])
@@ -321,10 +321,9 @@ def _best(ws: Workspace, tx: Transaction, name: str) -> Task:
     from atms_cli.services import dispatch
 
     known = _known_agent(ws, tx.read, name)
-    load = tx.read.load()
-    if known is not None and load.get(name, 0) >= known["max_concurrent"]:
+    if known is not None and (running := tx.read.load().get(name, 0)) >= known["max_concurrent"]:
         raise NothingToDoError(
-            f"{name} is already at work on {load[name]} tasks, its limit", "finish or release one first"
+            f"{name} is already at work on {running} tasks, its limit", "finish or release one first"
         )
     agent = known or anonymous(name)
     throttle = dispatch.Throttle(ws, tx.queue(ws.config["queue"]), [agent], tx.now)
@@ -388,9 +387,9 @@ def done(
         if task["status"] == "completed":
             # An agent whose answer got lost asks again, with the token it had.
             return []
-        tasks.guard(task, worker(ws, None), token, tx.now)
+        decisions.guard(task, worker(ws, None), token, tx.now)
         verdict = verdicts.get(task["id"])
-        return tasks.complete(task, {**evidence, **({"validation": verdict} if verdict else {})}, tx.now)
+        return decisions.complete(task, {**evidence, **({"validation": verdict} if verdict else {})}, tx.now)
 
     before = ws.store.reading()
     ready_before = {
@@ -416,7 +415,7 @@ def _judge_all(ws: Workspace, task_ids: Sequence[str], token: str | None) -> Jso
     from atms_cli.services import gates
 
     for task in open_tasks:
-        tasks.guard(task, worker(ws, None), token, now)
+        decisions.guard(task, worker(ws, None), token, now)
     return gates.judge_tasks(ws, open_tasks)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from atms_cli.domain import agent as agents
+from atms_cli.domain import decisions
 from atms_cli.domain import task as tasks
 from atms_cli.domain.folding import in_order
 from atms_cli.domain.terse import FOLDED, through
@@ -111,7 +112,7 @@ def _task_as_before(tx: Transaction, key: str, events: Sequence[Event], undoes: 
         before = tasks.evolve(before, event)
     if before is None and tx.read.waiting_on(key):
         raise ConflictError(f"other tasks wait for `{key}`", f"see: atms task show {key}")
-    return [tasks.restored(present, before, undoes)]
+    return [decisions.restored(present, before, undoes)]
 
 
 def _agent_as_before(name: str, events: Sequence[Event], undoes: JsonObject) -> Fact:

@@ -38,34 +38,42 @@ def _names(following: Callable[[str], str | None]) -> Iterator[str]:
 
 def ready(run: Run, lane: str, settings: LaneSettings, now: str, without: Collection[str] = ()) -> Iterator[str]:
     """Yield the ids of a lane's ready tasks, best first, but for those with one of some demands (domain/matching.py)."""
+    walk = _walk(run, without)
+    yield from _ids(walk(sql.READY_FIRST, (lane,)))
+    yield from _ORDERS[settings["strategy"]](walk, lane, settings, now)
+    yield from _ids(walk(sql.READY_LAST, (lane,)))
+
+
+def _walk(run: Run, without: Collection[str]) -> Run:
+    """Return what runs a statement without tasks of some demands; asked for none, it is cheaper to prepare."""
+    if not without:
+        return lambda text, values=(): run(text.replace(sql.LEFT_OUT, ""), values)
     left_out = encode([*without])
-    yield from _ids(run(sql.READY_FIRST, (lane, left_out)))
-    yield from _ORDERS[settings["strategy"]](run, lane, settings, now, left_out)
-    yield from _ids(run(sql.READY_LAST, (lane, left_out)))
+    return lambda text, values=(): run(text, (*values, left_out) if sql.LEFT_OUT in text else values)
 
 
 def _ids(rows: Cursor) -> Iterator[str]:
     return (str(row[0]) for row in rows)
 
 
-def _by_level(run: Run, lane: str, settings: LaneSettings, now: str, left_out: str) -> Iterator[str]:
+def _by_level(run: Run, lane: str, settings: LaneSettings, now: str) -> Iterator[str]:
     del now
     strategy = settings["strategy"]
     text = sql.READY_OF_LEVEL_DOWN if strategy == "lifo" else sql.READY_OF_LEVEL
-    runs = [run(text, (lane, level, left_out)) for level in _LEVELS]
+    runs = [run(text, (lane, level)) for level in _LEVELS]
     return merge(runs, strategy if strategy in ("fifo", "lifo") else "priority", settings["ageing"])
 
 
-def _by_tail(run: Run, lane: str, settings: LaneSettings, now: str, left_out: str) -> Iterator[str]:
+def _by_tail(run: Run, lane: str, settings: LaneSettings, now: str) -> Iterator[str]:
     del settings, now
-    return _ids(run(sql.READY_BY_TAIL, (lane, left_out)))
+    return _ids(run(sql.READY_BY_TAIL, (lane,)))
 
 
-def _by_group(run: Run, lane: str, settings: LaneSettings, now: str, left_out: str) -> Iterator[str]:
+def _by_group(run: Run, lane: str, settings: LaneSettings, now: str) -> Iterator[str]:
     from atms_cli.domain.shares import interleave
 
     def of_group(group: str) -> Iterator[str]:
-        runs = [run(sql.READY_OF_GROUP, (lane, group, level, left_out)) for level in _LEVELS]
+        runs = [run(sql.READY_OF_GROUP, (lane, group, level)) for level in _LEVELS]
         return merge(runs, "priority", settings["ageing"])
 
     usage = {str(group): (float(value), str(at)) for group, value, at in run(sql.USAGE, (lane,)).fetchall()}
@@ -73,17 +81,17 @@ def _by_group(run: Run, lane: str, settings: LaneSettings, now: str, left_out: s
     return interleave(heads, usage, settings["strategy"], settings["weights"], now, settings["half_life"])
 
 
-def _by_deadline(run: Run, lane: str, settings: LaneSettings, now: str, left_out: str) -> Iterator[str]:
+def _by_deadline(run: Run, lane: str, settings: LaneSettings, now: str) -> Iterator[str]:
     taken: set[str] = set()
-    for task_id in _ids(run(sql.READY_AT_RISK, (lane, now, left_out))):
+    for task_id in _ids(run(sql.READY_AT_RISK, (lane, now))):
         taken.add(task_id)
         yield task_id
-    for task_id in _by_level(run, lane, settings, now, left_out):
+    for task_id in _by_level(run, lane, settings, now):
         if task_id not in taken:
             yield task_id
 
 
-_ORDERS: dict[str, Callable[[Run, str, LaneSettings, str, str], Iterator[str]]] = {
+_ORDERS: dict[str, Callable[[Run, str, LaneSettings, str], Iterator[str]]] = {
     "priority": _by_level,
     "fifo": _by_level,
     "lifo": _by_level,

@@ -13,7 +13,7 @@ from atms_cli.store.sortkeys import SortKeys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from sqlite3 import Connection
 
     from atms_cli.domain.records import Agent, Event, FeatureState, JsonObject, Task
@@ -225,24 +225,29 @@ class Projector:
         """Write every touched task, then see to those that wait for it and those that it waits for."""
         turned: list[str] = []
         urgent: dict[str, None] = {}
-        for key, task in self._changed.items():
-            before = self._run(sql.TASK_ROW, (key,)).fetchone()
-            needs = self._put(task, before)
-            has_dependents = self._run(sql.HAS_DEPENDENTS, (key,)).fetchone() is not None
-            row = self._row
-            if has_dependents:
-                urgent[key] = None
-                if before is None or before[_OUTCOME] != row[_OUTCOME]:
-                    turned.append(key)
-            if needs and (
-                before is None or any(before[place] != row[place] for place in (_OWN, _CLOSED)) or self._relinked
-            ):
-                urgent |= dict.fromkeys(needs)
-            self.keys.mark_stale(key, needs)
+        for task in self._changed.values():
+            self._write(task, turned, urgent)
         self._settle(turned)
         self._inherit(list(urgent))
         self._changed.clear()
         self._tasks.clear()
+
+    def _write(self, task: Task, turned: list[str], urgent: dict[str, None]) -> None:
+        """Write a task; note whose dependents have to be looked at again, and whose urgency."""
+        key = task["id"]
+        before = self._run(sql.TASK_ROW, (key,)).fetchone()
+        row, there, wanted = self._put(task, before)
+        has_dependents = self._run(sql.HAS_DEPENDENTS, (key,)).fetchone() is not None
+        if (there != wanted or before is None or before[_BORN] != row[_BORN]) and (before or wanted or has_dependents):
+            self._note_forward(key, task)
+        if has_dependents:
+            urgent[key] = None
+            if before is None or before[_OUTCOME] != row[_OUTCOME]:
+                turned.append(key)
+        needs = {*there, *wanted}
+        if there != wanted or before is None or any(before[place] != row[place] for place in (_OWN, _CLOSED)):
+            urgent |= dict.fromkeys(needs)
+        self.keys.mark_stale(key, needs)
 
     def _settle(self, turned: list[str]) -> None:
         """Let dependents know that tasks mean something else to them now, and theirs where that matters in turn."""
@@ -275,13 +280,14 @@ class Projector:
         if due:
             self._run(sql.PUT_META, ("promoted", now))
 
-    def _put(self, task: Task, before: tuple[object, ...] | None) -> set[str]:
-        """Write a task; return the ids that it waits for, or did until now."""
+    def _put(
+        self, task: Task, before: tuple[object, ...] | None
+    ) -> tuple[tuple[object, ...], Mapping[str, str], Mapping[str, str]]:
+        """Write a task; return its row, and what it waited for until now and waits for from now on, with the kinds."""
         key = task["id"]
-        born, last = self._tasks[key][1:]
-        needs = self._put_lists(task, known=before is not None)
-        blockers = self._run(sql.COUNT_BLOCKERS, (key,)).fetchone()[0] if task["dependencies"] else 0
-        row = task_row(task, born, last, blockers, self.keys.group(task))
+        there, wanted = self._put_lists(task, known=before is not None)
+        blockers = self._run(sql.COUNT_BLOCKERS, (key,)).fetchone()[0] if wanted else 0
+        row = task_row(task, *self._tasks[key][1:], blockers, self.keys.group(task))
         if before is None:
             self._run(sql.PUT_TASK, row)
         else:
@@ -289,10 +295,7 @@ class Projector:
             inherited = before[_LEVEL] if before[_OWN] == row[_OWN] and not row[_CLOSED] else row[_OWN]
             row = (*row[:_LEVEL], inherited, *row[_LEVEL + 1 :])
             self._change(key, before, row)
-        self._row = row
-        if self._relinked or before is None or before[_BORN] != born:
-            self._note_forward(key, task)
-        return needs
+        return row, there, wanted
 
     def _note_forward(self, key: str, task: Task) -> None:
         self._run(sql.FORGET_FORWARD, (key, key))
@@ -309,11 +312,10 @@ class Projector:
             # The names are ours, from the list above the schema's statements.
             self._run(f"UPDATE tasks SET {names} WHERE id = ?", (*(after[place] for place in differing), key))  # noqa: S608
 
-    def _put_lists(self, task: Task, *, known: bool) -> set[str]:
+    def _put_lists(self, task: Task, *, known: bool) -> tuple[dict[str, str], dict[str, str]]:
         key = task["id"]
         wanted = {need: tasks.dependency_kind(task, need) for need in task["dependencies"]}
         there: dict[str, str] = dict(self._run(sql.NEEDS_WITH_KINDS, (key,)).fetchall()) if known else {}
-        self._relinked = there != wanted
         for need in there.keys() - wanted.keys():
             self._run(sql.DROP_DEPENDENCY, (key, need))
             self._run(sql.DROP_FORWARD, (key, need))
@@ -321,7 +323,7 @@ class Projector:
             if there.get(need) != kind:
                 self._run(sql.PUT_DEPENDENCY, (key, need, kind))
         self._put_tags(task, known=known)
-        return {*there, *wanted}
+        return there, wanted
 
     def _put_tags(self, task: Task, *, known: bool) -> None:
         key, is_closed, born = task["id"], task["status"] in tasks.CLOSED, self._tasks[task["id"]][1]

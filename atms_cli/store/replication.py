@@ -6,6 +6,7 @@ import os
 from os.path import join
 
 from atms_cli.domain import agent as agents
+from atms_cli.domain import foreign
 from atms_cli.domain import task as tasks
 from atms_cli.domain.moment import to_iso, to_ms
 from atms_cli.errors import AtmsError, DamagedError
@@ -286,7 +287,7 @@ def _check_shape(event: Event) -> None:
     if len(event["id"]) != _ID_LENGTH or to_iso(to_ms(event["at"])) != event["at"]:
         raise DamagedError("not an event")
     if event["type"] in tasks.EVENTS:
-        tasks.check_event(event)
+        foreign.check_event(event)
     elif event["type"] == "agent.registered":
         for name, value in event["data"].items():
             default = agents.DEFAULTS.get(name)

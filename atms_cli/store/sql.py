@@ -231,23 +231,23 @@ DROP_STALE = "DELETE FROM stale"
 NEXT_LANE = "SELECT min(lane) FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane > ?"
 NEXT_GROUP = "SELECT min(grp) FROM tasks INDEXED BY tasks_ready_by_group WHERE bucket = 'ready' AND grp IS NOT NULL AND lane = ? AND grp > ?"
 #: Without tasks of some demands (domain/matching.py), a JSON array.
-_LEFT_OUT = "AND demand NOT IN (SELECT value FROM json_each(?))"
+LEFT_OUT = "AND demand NOT IN (SELECT value FROM json_each(?))"
 _READY = "SELECT id, since FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ? AND "
-READY_OF_LEVEL = _READY + f"pin = 0 AND level = ? {_LEFT_OUT} ORDER BY since, nudge, born"
-READY_OF_LEVEL_DOWN = _READY + f"pin = 0 AND level = ? {_LEFT_OUT} ORDER BY since DESC, nudge DESC, born DESC"
-READY_FIRST = _READY + f"pin < 0 {_LEFT_OUT} ORDER BY pin, level, since, nudge, born"
-READY_LAST = _READY + f"pin > 0 {_LEFT_OUT} ORDER BY pin, level, since, nudge, born"
+READY_OF_LEVEL = _READY + f"pin = 0 AND level = ? {LEFT_OUT} ORDER BY since, nudge, born"
+READY_OF_LEVEL_DOWN = _READY + f"pin = 0 AND level = ? {LEFT_OUT} ORDER BY since DESC, nudge DESC, born DESC"
+READY_FIRST = _READY + f"pin < 0 {LEFT_OUT} ORDER BY pin, level, since, nudge, born"
+READY_LAST = _READY + f"pin > 0 {LEFT_OUT} ORDER BY pin, level, since, nudge, born"
 READY_OF_GROUP = (
     "SELECT id, since FROM tasks INDEXED BY tasks_ready_by_group "
-    f"WHERE bucket = 'ready' AND grp IS NOT NULL AND lane = ? AND grp = ? AND +pin = 0 AND level = ? {_LEFT_OUT} ORDER BY since, nudge, born"
+    f"WHERE bucket = 'ready' AND grp IS NOT NULL AND lane = ? AND grp = ? AND +pin = 0 AND level = ? {LEFT_OUT} ORDER BY since, nudge, born"
 )
 READY_BY_TAIL = (
     "SELECT id FROM tasks INDEXED BY tasks_ready_by_tail WHERE bucket = 'ready' AND tail IS NOT NULL AND lane = ? AND +pin = 0 "
-    f"{_LEFT_OUT} ORDER BY tail DESC, level, since, nudge, born"
+    f"{LEFT_OUT} ORDER BY tail DESC, level, since, nudge, born"
 )
 READY_AT_RISK = (
     "SELECT id FROM tasks INDEXED BY tasks_ready_by_deadline WHERE bucket = 'ready' AND deadline IS NOT NULL AND lane = ? AND +pin = 0 "
-    f"AND risk <= ? {_LEFT_OUT} ORDER BY deadline, born"
+    f"AND risk <= ? {LEFT_OUT} ORDER BY deadline, born"
 )
 ENDS_OF_LANE = "SELECT min(pin), max(pin) FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ?"
 #: The place of a task; of those that have waited as long, the nudge next to its own, and who has the same and was born earlier.

@@ -26,7 +26,7 @@ from atms_cli.__main__ import main
 main()
 """
 #: Modules written in C, and one in Python that every module of ours names.
-ALWAYS = {"__future__"}
+ALWAYS = {"__future__", "gc"}
 STORE = ALWAYS | {"_functools", "_json", "_sqlite3", "binascii", "fcntl", "math", "unicodedata"}
 HEAVY = {
     "collections", "functools", "types", "zlib", "typing", "re", "json", "dataclasses", "pathlib", "typer", "pydantic", "rich", "ruamel",

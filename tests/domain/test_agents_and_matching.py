@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atms_cli.domain import agent as agents
-from atms_cli.domain import attempt, config, matching
+from atms_cli.domain import attempt, config, decisions, matching
 from atms_cli.domain import task as tasks
 from atms_cli.errors import AtmsError, ConflictError, NotFoundError, UsageError
 
@@ -33,7 +33,7 @@ def worker(name: str = "anton", **fields: object) -> Agent:
 
 def made(**fields: object) -> Task:
     given: JsonObject = {"title": "Work", **fields}  # type: ignore[dict-item]
-    (fact,) = tasks.create("t1", given, created_by="ann", draft=False)
+    (fact,) = decisions.create("t1", given, created_by="ann", draft=False)
     found = tasks.evolve(None, event_of(*fact))
     assert found is not None
     return found

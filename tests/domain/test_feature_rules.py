@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atms_cli.domain import decisions
 from atms_cli.domain import feature as features
-from atms_cli.domain import task as tasks
 from atms_cli.errors import AtmsError, NotFoundError, UsageError
 from atms_cli.store.jsonedit import amend
 
@@ -77,7 +77,7 @@ def test_the_eleven_approved_become_23_tasks() -> None:
         for task in own:
             after = task.pop("after")
             assert isinstance(after, list)
-            tasks.create("t", task, created_by="ann", draft=False)
+            decisions.create("t", task, created_by="ann", draft=False)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_whatever_a_file_holds_becomes_tasks_that_can_be_made(feature: JsonObjec
             assert isinstance(after, list)
             assert all(isinstance(position, int) and 0 <= position < len(drafts) for position in after)
             assert index not in after
-            tasks.create("t1", draft, created_by="ann", draft=False)
+            decisions.create("t1", draft, created_by="ann", draft=False)
 
 
 def test_the_files_own_tasks_are_adopted() -> None:
@@ -199,7 +199,7 @@ def test_the_saved_files_own_tasks_can_all_be_adopted(name: str) -> None:
     for feature in features.listed(document):
         for draft in features.adopt(feature, features.tasks_in_file(document, features.text(feature, "id"))):
             draft.pop("after")
-            tasks.create("t1", draft, created_by="ann", draft=False)
+            decisions.create("t1", draft, created_by="ann", draft=False)
 
 
 @pytest.mark.parametrize(

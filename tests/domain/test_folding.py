@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atms_cli.domain import folding, terse
+from atms_cli.domain import decisions, folding, foreign, terse
 from atms_cli.domain import task as tasks
 from atms_cli.domain.moment import to_iso
 from atms_cli.errors import UsageError
@@ -67,11 +67,11 @@ class Past:
 
 def finished(result: dict[str, object] | None = None) -> Past:
     past = Past()
-    past.add(*tasks.create("t1", {"title": "Work", "description": "d" * 400}, created_by="ann", draft=False))
-    past.add(*tasks.start(past.known(), agent="bob", run="run1", blocked_by=()), actor="atms run")
-    past.add(*tasks.retry(past.known(), "r" * 400, result={"log": "x" * 900, "exit_code": 1}))
-    past.add(*tasks.start(past.known(), agent="eve", run=None, blocked_by=()))
-    past.add(*tasks.complete(past.known(), result or {"by": "eve"}, to_iso(START_MS + 99_000)))  # type: ignore[arg-type]
+    past.add(*decisions.create("t1", {"title": "Work", "description": "d" * 400}, created_by="ann", draft=False))
+    past.add(*decisions.start(past.known(), agent="bob", run="run1", blocked_by=()), actor="atms run")
+    past.add(*decisions.retry(past.known(), "r" * 400, result={"log": "x" * 900, "exit_code": 1}))
+    past.add(*decisions.start(past.known(), agent="eve", run=None, blocked_by=()))
+    past.add(*decisions.complete(past.known(), result or {"by": "eve"}, to_iso(START_MS + 99_000)))  # type: ignore[arg-type]
     return past
 
 
@@ -139,7 +139,7 @@ def test_of_two_folds_of_the_same_events_the_later_holds_and_of_others_the_one_t
     shorter = finished()
     first = shorter.fold()
     longer = finished()
-    longer.add(*tasks.reopen(longer.known(), None), *tasks.cancel({**longer.known(), "status": "queued"}, "no"))
+    longer.add(*decisions.reopen(longer.known(), None), *decisions.cancel({**longer.known(), "status": "queued"}, "no"))
     second = {**longer.fold(), "id": id_at(5)}
     history: list[Event] = sorted([first, second], key=lambda event: event["id"])  # type: ignore[list-item]
     task = outcome(history)
@@ -150,8 +150,8 @@ def test_of_two_folds_of_the_same_events_the_later_holds_and_of_others_the_one_t
 def test_a_fold_carries_an_earlier_one_along() -> None:
     past = finished()
     past.fold()
-    past.add(*tasks.reopen(past.known(), "again"))
-    past.add(*tasks.cancel(past.known(), "never mind"))
+    past.add(*decisions.reopen(past.known(), "again"))
+    past.add(*decisions.cancel(past.known(), "never mind"))
     before, shown = past.known(), folding.shown(past.events)
     last = past.fold()
     assert tasks.evolve(None, last) == before
@@ -163,7 +163,7 @@ def test_a_fold_carries_an_earlier_one_along() -> None:
 
 def test_what_is_open_or_holds_what_is_not_known_is_not_folded() -> None:
     past = Past()
-    past.add(*tasks.create("t1", {"title": "Work"}, created_by="ann", draft=False))
+    past.add(*decisions.create("t1", {"title": "Work"}, created_by="ann", draft=False))
     assert folding.fold(past.known(), past.events) is None
     past = finished()
     past.add(("task.painted", "t1", {"colour": "red"}))
@@ -181,7 +181,7 @@ def test_an_event_whose_time_is_not_that_of_its_id_keeps_it() -> None:
 def test_any_life_can_be_folded(seed: int) -> None:
     rng = random.Random(seed)  # noqa: S311  not for secrets
     past = Past()
-    past.add(*tasks.create("t1", {"title": "Work"}, created_by="ann", draft=rng.random() < 0.3))
+    past.add(*decisions.create("t1", {"title": "Work"}, created_by="ann", draft=rng.random() < 0.3))
     moves: list[tuple[str, dict[str, Any]]] = [
         ("task.updated", {"title": "Other" * rng.randrange(1, 90)}), ("task.updated", {"tags": ["a" * 30] * 20}), ("task.queued", {}),
         ("task.claimed", {"assigned_agent": "a" * 120, "lease": {"agent": "a", "token": "t", "expires_at": to_iso(START_MS + 9)}}),
@@ -202,7 +202,7 @@ def test_any_life_can_be_folded(seed: int) -> None:
             for history in (past.events, [fold]):
                 shown = folding.shown(history)
                 assert {each["id"]: each.get("superseded") for each in shown if each["id"] != fold["id"]} == marks
-            tasks.check_event(fold)
+            foreign.check_event(fold)
 
 
 # From elsewhere
@@ -220,9 +220,9 @@ def test_any_life_can_be_folded(seed: int) -> None:
 )  # fmt: skip
 def test_a_fold_that_no_clone_of_ours_makes_is_refused(changed: dict[str, Any]) -> None:
     fold = finished().fold()
-    tasks.check_event(fold)
+    foreign.check_event(fold)
     with pytest.raises((UsageError, ValueError, KeyError)):
-        tasks.check_event({**fold, "data": {**fold["data"], **changed}})
+        foreign.check_event({**fold, "data": {**fold["data"], **changed}})
 
 
 # What is worth it

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atms_cli.domain import decisions
 from atms_cli.domain import task as tasks
 from atms_cli.domain.moment import plus, to_iso
 from atms_cli.domain.queue import effective_priority, merge, waits_for
@@ -100,7 +101,7 @@ def test_merge_takes_no_more_than_it_needs() -> None:
 
 
 def made(**changes: object) -> Task:
-    (fact,) = tasks.create("t1", {"title": "Work"}, created_by="ann", draft=False)
+    (fact,) = decisions.create("t1", {"title": "Work"}, created_by="ann", draft=False)
     born = tasks.evolve(
         None, {"v": 1, "id": "e1", "at": NOW, "type": fact[0], "key": "t1", "actor": "ann", "data": fact[2]}
     )

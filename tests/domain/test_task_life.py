@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atms_cli.domain import decisions, foreign
 from atms_cli.domain import task as tasks
 from atms_cli.domain.moment import plus
 from atms_cli.domain.task import ACTIVE, CLOSED, EVENTS, STATUSES, TRANSITIONS
@@ -47,7 +48,7 @@ def folded(task: Task | None, facts: Sequence[Fact], at: str = START) -> Task:
 
 def born(*, draft: bool = False, **fields: object) -> Task:
     given: JsonObject = {"title": "Work", **fields}  # type: ignore[dict-item]
-    return folded(None, tasks.create("t1", given, created_by="ann", draft=draft))
+    return folded(None, decisions.create("t1", given, created_by="ann", draft=draft))
 
 
 def lease_of(agent: str, now: str, seconds: float = 60) -> Lease:
@@ -83,33 +84,33 @@ AGENTS = ("anton", "berta")
 
 def _starting(agent: str, run: str | None) -> Callable[[Task, str], list[Fact]]:
     def start(task: Task, now: str) -> list[Fact]:
-        tasks.guard(task, agent, None, now)
-        return tasks.start(task, agent=agent, run=run, blocked_by=())
+        decisions.guard(task, agent, None, now)
+        return decisions.start(task, agent=agent, run=run, blocked_by=())
 
     return start
 
 
 def _renewing(task: Task, now: str) -> list[Fact]:
-    return tasks.renew(task, plus(now, 120), now)
+    return decisions.renew(task, plus(now, 120), now)
 
 
 DECISIONS: tuple[Callable[[Task, str], list[Fact]], ...] = (
-    *(lambda task, now, agent=agent: tasks.claim(task, lease_of(agent, now), (), now) for agent in AGENTS),
+    *(lambda task, now, agent=agent: decisions.claim(task, lease_of(agent, now), (), now) for agent in AGENTS),
     *(_starting(agent, run) for agent in AGENTS for run in (None, "run1")),
     _renewing,
-    tasks.expire,
-    lambda task, _: tasks.release(task, "given back"),
-    lambda task, _: tasks.validate(task),
-    lambda task, _: tasks.judged(task, {"validation": {"passed": False}}),
-    lambda task, now: tasks.complete(task, {"by": "ann"}, now),
-    lambda task, _: tasks.fail(task, "broken"),
-    lambda task, _: tasks.cancel(task, None),
-    lambda task, now: tasks.retry(task, "again", not_before=plus(now, 5)),
-    lambda task, _: tasks.retry_from_scratch(task, None),
-    lambda task, _: tasks.reopen(task, "not good"),
-    lambda task, _: tasks.update(task, {"title": f"{task['title'][:20]}!", "priority": "high", "not_before": None}),
-    lambda task, _: tasks.link(task, "t2"),
-    lambda task, _: tasks.unlink(task, "t2"),
+    decisions.expire,
+    lambda task, _: decisions.release(task, "given back"),
+    lambda task, _: decisions.validate(task),
+    lambda task, _: decisions.judged(task, {"validation": {"passed": False}}),
+    lambda task, now: decisions.complete(task, {"by": "ann"}, now),
+    lambda task, _: decisions.fail(task, "broken"),
+    lambda task, _: decisions.cancel(task, None),
+    lambda task, now: decisions.retry(task, "again", not_before=plus(now, 5)),
+    lambda task, _: decisions.retry_from_scratch(task, None),
+    lambda task, _: decisions.reopen(task, "not good"),
+    lambda task, _: decisions.update(task, {"title": f"{task['title'][:20]}!", "priority": "high", "not_before": None}),
+    lambda task, _: decisions.link(task, "t2"),
+    lambda task, _: decisions.unlink(task, "t2"),
 )
 steps = st.lists(st.tuples(st.sampled_from(DECISIONS), st.sampled_from((0.0, 1.0, 59.0, 61.0, 600.0))), max_size=25)
 
@@ -195,7 +196,9 @@ def test_events_of_a_task_that_is_not_known_change_nothing() -> None:
 
 
 def test_a_new_task_has_all_fields_and_holds_only_what_differs() -> None:
-    (fact,) = tasks.create("t1", {"title": "Work", "priority": "medium", "tags": ["a"]}, created_by="ann", draft=False)
+    (fact,) = decisions.create(
+        "t1", {"title": "Work", "priority": "medium", "tags": ["a"]}, created_by="ann", draft=False
+    )
     assert fact == ("task.created", "t1", {"title": "Work", "tags": ["a"], "metadata": {"created_by": "ann"}})
     task = folded(None, [fact])
     assert set(tasks.DEFAULTS) <= set(task)
@@ -207,9 +210,9 @@ def test_a_new_task_has_all_fields_and_holds_only_what_differs() -> None:
 @pytest.mark.parametrize("title", ["", "   ", "x" * 501, None, 5])
 def test_a_title_must_be_a_title_when_made_and_when_changed(title: str) -> None:
     with pytest.raises(UsageError):
-        tasks.create("t1", {"title": title}, created_by="ann", draft=False)
+        decisions.create("t1", {"title": title}, created_by="ann", draft=False)
     with pytest.raises(UsageError):
-        tasks.update(born(), {"title": title})
+        decisions.update(born(), {"title": title})
 
 
 @pytest.mark.parametrize(
@@ -225,130 +228,132 @@ def test_a_title_must_be_a_title_when_made_and_when_changed(title: str) -> None:
 )
 def test_values_out_of_their_set_are_refused(fields: JsonObject) -> None:
     with pytest.raises(UsageError):
-        tasks.create("t1", {"title": "x", **fields}, created_by="ann", draft=False)
+        decisions.create("t1", {"title": "x", **fields}, created_by="ann", draft=False)
 
 
 def test_update_says_only_what_differs_and_leaves_the_status_alone() -> None:
     task = born(priority="high")
-    assert tasks.update(task, {"priority": "high"}) == []
-    assert tasks.update(task, {"priority": "low", "description": ""}) == [("task.updated", "t1", {"priority": "low"})]
+    assert decisions.update(task, {"priority": "high"}) == []
+    assert decisions.update(task, {"priority": "low", "description": ""}) == [
+        ("task.updated", "t1", {"priority": "low"})
+    ]
     with pytest.raises(UsageError):
-        tasks.update(task, {"status": "completed"})
+        decisions.update(task, {"status": "completed"})
 
 
 def test_claiming_again_renews_under_the_same_token() -> None:
-    task = folded(born(), tasks.claim(born(), lease_of("anton", START), (), START))
+    task = folded(born(), decisions.claim(born(), lease_of("anton", START), (), START))
     later = plus(START, 50)
-    renewed = folded(task, tasks.claim(task, lease_of("anton", later), (), later), later)
+    renewed = folded(task, decisions.claim(task, lease_of("anton", later), (), later), later)
     assert task["lease"] is not None
     assert renewed["lease"] == {**task["lease"], "expires_at": plus(later, 60)}
     with pytest.raises(ConflictError, match="claimed by anton"):
-        tasks.claim(renewed, lease_of("berta", later), (), later)
+        decisions.claim(renewed, lease_of("berta", later), (), later)
 
 
 def test_a_lease_that_ended_is_anyones() -> None:
-    task = folded(born(), tasks.claim(born(), lease_of("anton", START), (), START))
+    task = folded(born(), decisions.claim(born(), lease_of("anton", START), (), START))
     later = plus(START, 60)
-    facts = tasks.claim(task, lease_of("berta", later), (), later)
+    facts = decisions.claim(task, lease_of("berta", later), (), later)
     assert [fact[0] for fact in facts] == ["task.lease_expired", "task.claimed"]
     taken = folded(task, facts, later)
     assert taken["assigned_agent"] == "berta"
     with pytest.raises(ConflictError, match="no longer yours"):
-        tasks.guard(taken, "anton", "token-anton-" + START, later)
+        decisions.guard(taken, "anton", "token-anton-" + START, later)
 
 
 def test_starting_over_an_ended_lease_shuts_its_holder_out() -> None:
-    task = folded(born(), tasks.claim(born(), lease_of("anton", START), (), START))
+    task = folded(born(), decisions.claim(born(), lease_of("anton", START), (), START))
     later = plus(START, 61)
-    started = folded(task, tasks.start(task, agent="berta", run=None, blocked_by=()), later)
+    started = folded(task, decisions.start(task, agent="berta", run=None, blocked_by=()), later)
     assert started["lease"] is None
-    assert tasks.expire(started, plus(later, 1000)) == []
+    assert decisions.expire(started, plus(later, 1000)) == []
     with pytest.raises(ConflictError):
-        tasks.guard(started, "anton", f"token-anton-{START}", later)
+        decisions.guard(started, "anton", f"token-anton-{START}", later)
 
 
 def test_starting_ones_own_claim_keeps_the_lease() -> None:
-    task = folded(born(), tasks.claim(born(), lease_of("anton", START), (), START))
-    started = folded(task, tasks.start(task, agent="anton", run=None, blocked_by=()))
+    task = folded(born(), decisions.claim(born(), lease_of("anton", START), (), START))
+    started = folded(task, decisions.start(task, agent="anton", run=None, blocked_by=()))
     assert started["lease"] == task["lease"]
-    assert tasks.start(started, agent="anton", run=None, blocked_by=()) == []
+    assert decisions.start(started, agent="anton", run=None, blocked_by=()) == []
 
 
 def test_a_renewal_that_gains_little_is_not_an_event() -> None:
-    task = folded(born(), tasks.claim(born(), lease_of("anton", START, 1800), (), START))
+    task = folded(born(), decisions.claim(born(), lease_of("anton", START, 1800), (), START))
     soon = plus(START, 10)
-    assert tasks.renew(task, plus(soon, 1800), soon) == []
+    assert decisions.renew(task, plus(soon, 1800), soon) == []
     later = plus(START, 900)
-    assert [fact[0] for fact in tasks.renew(task, plus(later, 1800), later)] == ["task.renewed"]
+    assert [fact[0] for fact in decisions.renew(task, plus(later, 1800), later)] == ["task.renewed"]
 
 
 def test_a_renewal_that_arrives_after_the_end_is_superseded() -> None:
-    task = folded(born(), tasks.claim(born(), lease_of("anton", START), (), START))
-    renewal = tasks.renew(task, plus(START, 300), START)
-    done = folded(task, tasks.complete(task, {}, START))
+    task = folded(born(), decisions.claim(born(), lease_of("anton", START), (), START))
+    renewal = decisions.renew(task, plus(START, 300), START)
+    done = folded(task, decisions.complete(task, {}, START))
     assert folded(done, renewal)["lease"] is None
 
 
 def test_a_draft_that_was_started_and_given_back_has_a_place_in_the_queue() -> None:
     draft = born(draft=True)
-    started = folded(draft, tasks.start(draft, agent="anton", run=None, blocked_by=()), plus(START, 1))
-    back = folded(started, tasks.release(started, None), plus(START, 2))
+    started = folded(draft, decisions.start(draft, agent="anton", run=None, blocked_by=()), plus(START, 1))
+    back = folded(started, decisions.release(started, None), plus(START, 2))
     assert back["queued_at"] == plus(START, 2)
 
 
 def test_a_retry_keeps_the_place_and_the_count_but_a_persons_starts_anew() -> None:
-    task = folded(born(), tasks.start(born(), agent="shell", run="r1", blocked_by=()), plus(START, 1))
-    again = folded(task, tasks.retry(task, "exit code 1", not_before=plus(START, 9)), plus(START, 2))
+    task = folded(born(), decisions.start(born(), agent="shell", run="r1", blocked_by=()), plus(START, 1))
+    again = folded(task, decisions.retry(task, "exit code 1", not_before=plus(START, 9)), plus(START, 2))
     assert (again["status"], again["attempts"], again["queued_at"], again["not_before"], again["reason"]) == (
         "queued", 1, START, plus(START, 9), "exit code 1",
     )  # fmt: skip
-    failed = folded(task, tasks.fail(task, "broken"), plus(START, 2))
+    failed = folded(task, decisions.fail(task, "broken"), plus(START, 2))
     assert failed["run"] is None
-    anew = folded(failed, tasks.retry_from_scratch(failed, None), plus(START, 3))
+    anew = folded(failed, decisions.retry_from_scratch(failed, None), plus(START, 3))
     assert (anew["attempts"], anew["failed_at"], anew["reason"]) == (0, None, None)
 
 
 def test_undoing_a_start_gives_the_attempt_back() -> None:
-    task = folded(born(), tasks.start(born(), agent="shell", run="r1", blocked_by=()))
-    undone = folded(task, tasks.undo_start(task, "stopped"))
+    task = folded(born(), decisions.start(born(), agent="shell", run="r1", blocked_by=()))
+    undone = folded(task, decisions.undo_start(task, "stopped"))
     assert (undone["status"], undone["attempts"], undone["run"]) == ("queued", 0, None)
 
 
 def test_completing_measures_the_effort_unless_it_was_given() -> None:
-    task = folded(born(), tasks.start(born(), agent="ann", run=None, blocked_by=()))
-    ((_, _, data),) = tasks.complete(task, {}, plus(START, 600))
+    task = folded(born(), decisions.start(born(), agent="ann", run=None, blocked_by=()))
+    ((_, _, data),) = decisions.complete(task, {}, plus(START, 600))
     assert data["actual_effort"] == 10
-    ((_, _, given),) = tasks.complete({**task, "actual_effort": 3}, {}, plus(START, 600))
+    ((_, _, given),) = decisions.complete({**task, "actual_effort": 3}, {}, plus(START, 600))
     assert "actual_effort" not in given
 
 
 def test_repeating_what_is_true_is_nothing_to_record() -> None:
     task = born()
-    done = folded(task, tasks.complete(task, {}, START))
-    assert tasks.complete(done, {}, START) == []
-    cancelled = folded(task, tasks.cancel(task, None))
-    assert tasks.cancel(cancelled, None) == []
-    failed = folded(task, tasks.fail(task, None))
-    assert tasks.fail(failed, None) == []
-    assert tasks.release(task, None) == tasks.reopen(task, None) == tasks.retry(task, None) == []
+    done = folded(task, decisions.complete(task, {}, START))
+    assert decisions.complete(done, {}, START) == []
+    cancelled = folded(task, decisions.cancel(task, None))
+    assert decisions.cancel(cancelled, None) == []
+    failed = folded(task, decisions.fail(task, None))
+    assert decisions.fail(failed, None) == []
+    assert decisions.release(task, None) == decisions.reopen(task, None) == decisions.retry(task, None) == []
 
 
 def test_waiting_tasks_can_be_neither_claimed_nor_started() -> None:
     with pytest.raises(AtmsError, match="waits for t0"):
-        tasks.claim(born(), lease_of("anton", START), ["t0"], START)
+        decisions.claim(born(), lease_of("anton", START), ["t0"], START)
     with pytest.raises(AtmsError, match="waits for t0"):
-        tasks.start(born(), agent="anton", run=None, blocked_by=["t0"])
+        decisions.start(born(), agent="anton", run=None, blocked_by=["t0"])
 
 
 def test_a_reopened_and_cancelled_task_no_longer_counts_as_met() -> None:
     task = born()
-    done = folded(task, tasks.complete(task, {}, START))
+    done = folded(task, decisions.complete(task, {}, START))
     assert tasks.is_met(done)
     archived: Task = {**done, "status": "archived"}
     assert tasks.is_met(archived)
-    reopened = folded(done, tasks.reopen(done, None))
+    reopened = folded(done, decisions.reopen(done, None))
     assert not tasks.is_met(reopened)
-    given_up: Task = {**folded(reopened, tasks.cancel(reopened, None)), "status": "archived"}
+    given_up: Task = {**folded(reopened, decisions.cancel(reopened, None)), "status": "archived"}
     assert not tasks.is_met(given_up)
 
 
@@ -364,14 +369,14 @@ def refused(attempt: Callable[[], list[Fact]]) -> AtmsError | None:
 def test_every_refusal_says_what_to_do_and_nothing_destructive(status: str) -> None:
     task: Task = {**born(), "status": status}  # type: ignore[typeddict-item]
     attempts: tuple[Callable[[], list[Fact]], ...] = (
-        lambda: tasks.complete(task, {}, START),
-        lambda: tasks.fail(task, None),
-        lambda: tasks.cancel(task, None),
-        lambda: tasks.release(task, None),
-        lambda: tasks.reopen(task, None),
-        lambda: tasks.retry_from_scratch(task, None),
-        lambda: tasks.validate(task),
-        lambda: tasks.start(task, agent="x", run=None, blocked_by=()),
+        lambda: decisions.complete(task, {}, START),
+        lambda: decisions.fail(task, None),
+        lambda: decisions.cancel(task, None),
+        lambda: decisions.release(task, None),
+        lambda: decisions.reopen(task, None),
+        lambda: decisions.retry_from_scratch(task, None),
+        lambda: decisions.validate(task),
+        lambda: decisions.start(task, agent="x", run=None, blocked_by=()),
     )
     for refusal in filter(None, map(refused, attempts)):
         assert "`t1` is" in refusal.message
@@ -380,13 +385,13 @@ def test_every_refusal_says_what_to_do_and_nothing_destructive(status: str) -> N
 
 
 def test_an_imported_task_is_as_it_was_but_in_nobodys_hands() -> None:
-    task = folded(born(tags=["x"]), tasks.claim(born(), lease_of("anton", START), (), START))
+    task = folded(born(tags=["x"]), decisions.claim(born(), lease_of("anton", START), (), START))
     original: JsonObject = {**task, "history": [], "blocked_by": []}  # type: ignore[dict-item]
-    again = folded(None, [tasks.imported("t9", original)], plus(START, 99))
+    again = folded(None, [foreign.imported("t9", original)], plus(START, 99))
     assert again == {**task, "id": "t9", "status": "queued", "assigned_agent": None, "lease": None}
     check_invariants(again)
-    done = folded(task, tasks.complete(task, {}, START))
-    assert folded(None, [tasks.imported("t9", {**done})], plus(START, 99)) == {**done, "id": "t9"}  # type: ignore[dict-item]
+    done = folded(task, decisions.complete(task, {}, START))
+    assert folded(None, [foreign.imported("t9", {**done})], plus(START, 99)) == {**done, "id": "t9"}  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize(
@@ -399,7 +404,7 @@ def test_an_imported_task_is_as_it_was_but_in_nobodys_hands() -> None:
     ],
 )
 def test_an_imported_task_may_lack_anything_but_its_title(original: JsonObject) -> None:
-    task = folded(None, [tasks.imported("t9", original)])
+    task = folded(None, [foreign.imported("t9", original)])
     check_invariants(task)
     assert task["created_at"] == task["updated_at"] == START
     assert set(task["context"]) == set(born()["context"])
@@ -423,4 +428,4 @@ def test_an_imported_task_may_lack_anything_but_its_title(original: JsonObject) 
 )
 def test_what_no_task_can_hold_is_not_imported(change: JsonObject) -> None:
     with pytest.raises(UsageError):
-        tasks.imported("t9", {"title": "t", **change})
+        foreign.imported("t9", {"title": "t", **change})

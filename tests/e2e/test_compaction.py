@@ -45,7 +45,7 @@ def opened(directory: Path, at_ms: int) -> Clone:
 def steady(clone: Clone) -> dict[str, list[tuple[object, ...]]]:
     """Return the state but for the id of each task's last event, which may be a fold."""
     state = without_events(clone)
-    state["tasks"] = [row[:11] + row[12:] for row in state["tasks"]]
+    state["tasks"] = [row[:16] + row[17:] for row in state["tasks"]]
     return state
 
 
@@ -115,7 +115,7 @@ def test_kills_between_any_two_steps_do_no_harm(tmp_path: Path, record_property:
 
 WRITER = """
 import sys
-from atms_cli.domain import task as tasks
+from atms_cli.domain import decisions
 from atms_cli.store.eventstore import in_directory
 from atms_cli.system.clock import SystemClock
 from atms_cli.system.ids import RandomIds
@@ -126,12 +126,12 @@ store.journal.segment_bytes = segment
 for number in range(most):
     key = f"{name}-{number}"
     with store.writing("writer") as tx:
-        tx.record(tasks.create(key, {"title": key, "description": "x" * 200}, created_by="writer", draft=False))
+        tx.record(decisions.create(key, {"title": key, "description": "x" * 200}, created_by="writer", draft=False))
     for decide in (
-        lambda task, now: tasks.start(task, agent="a", run=None, blocked_by=()),
-        lambda task, now: tasks.fail(task, "no", {"log": "y" * 600}),
-        lambda task, now: tasks.retry_from_scratch(task, "again"),
-        lambda task, now: tasks.complete(task, {"by": "writer"}, now) if number % 5 else [],
+        lambda task, now: decisions.start(task, agent="a", run=None, blocked_by=()),
+        lambda task, now: decisions.fail(task, "no", {"log": "y" * 600}),
+        lambda task, now: decisions.retry_from_scratch(task, "again"),
+        lambda task, now: decisions.complete(task, {"by": "writer"}, now) if number % 5 else [],
     ):
         with store.writing("writer") as tx:
             tx.record(decide(tx.read.task(key), tx.now))

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atms_cli.domain import task as decisions
+from atms_cli.domain import decisions
 from atms_cli.domain.moment import plus
 from atms_cli.domain.recurrence import MOST_AT_ONCE, occurrence_id
+from atms_cli.domain.task import DEPENDENCY_KINDS
 from atms_cli.errors import AtmsError, CycleError, NothingToDoError, UsageError
 from atms_cli.services import agents, attempts, dispatch, measures, queue, recurrence, tasks
 from atms_cli.services.consequences import follow
@@ -431,7 +432,7 @@ def test_kinds_of_dependencies(ws: FakeWorkspace) -> None:
     good, bad = add(ws, "good"), add(ws, "bad")
     after = {
         (kind, name): add(ws, f"{kind} {name}", otherwise={kind: [other]})
-        for kind in decisions.DEPENDENCY_KINDS
+        for kind in DEPENDENCY_KINDS
         for name, other in (("good", good), ("bad", bad))
     }
     assert {*order(ws)} == {good, bad}, "a soft one waits as long as the other can go"
@@ -769,7 +770,7 @@ def test_a_very_long_chain(ws: FakeWorkspace) -> None:
 def test_a_circle_of_two_is_refused_softly_too(ws: FakeWorkspace) -> None:
     one = add(ws)
     two = add(ws, otherwise={"soft": [one]})
-    for kind in decisions.DEPENDENCY_KINDS:
+    for kind in DEPENDENCY_KINDS:
         with pytest.raises(CycleError) as refusal:
             tasks.depend(ws, [one], [two], removing=False, kind=kind)
         assert refusal.value.path == [one, two, one]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atms_cli.bootstrap import OpenWorkspace
-from atms_cli.domain import task as tasks
+from atms_cli.domain import decisions
 from atms_cli.errors import DamagedError
 from atms_cli.services import exchange, health, undo
 from atms_cli.services import tasks as service
@@ -90,7 +90,7 @@ def add_together(store: EventStore, ids: Iterable[str], size: int = 10) -> None:
     with store.writing("ann") as tx:
         for each in ids:
             fields: JsonObject = {"title": each, "description": "x" * size, "dependencies": [*before]}
-            tx.record(tasks.create(each, fields, created_by="ann", draft=False))
+            tx.record(decisions.create(each, fields, created_by="ann", draft=False))
             before = [each]
 
 
@@ -221,7 +221,7 @@ def _outdated_index(workspace: OpenWorkspace) -> None:
     other = opened(workspace.root)
     add_one_by_one(other, OLD[1:])
     with other.event_store.writing("ann") as tx:
-        tx.record(tasks.complete(tx.read.task(OLD[0]), {"by": "ann"}, tx.now))
+        tx.record(decisions.complete(tx.read.task(OLD[0]), {"by": "ann"}, tx.now))
     closed(other)
     index.write_bytes(content)
 

@@ -6,6 +6,7 @@ import contextlib
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from atms_cli.domain import decisions, foreign
 from atms_cli.domain import task as tasks
 from atms_cli.domain.graph import find_cycle
 from atms_cli.domain.moment import plus
@@ -97,21 +98,21 @@ def moves(rng: random.Random) -> list[Callable[[Task, str], Sequence[Fact]]]:
     agent = rng.choice(("ann", "bob", "eve"))
     token, seconds = f"token{rng.randrange(10**9)}", rng.choice((5.0, 1000.0))
     return [
-        lambda task, _: tasks.update(task, {"title": f"Title {rng.randrange(100)}"}),
-        lambda task, _: tasks.update(task, {"priority": rng.choice(tasks.PRIORITIES)}),
-        lambda task, _: tasks.update(task, {"tags": rng.sample(["a", "b", "c"], 2)}),
-        lambda task, now: tasks.claim(task, lease_of(agent, now, seconds, token), (), now),  # type: ignore[arg-type]
-        lambda task, now: tasks.renew(task, plus(now, 5000), now),
-        tasks.expire,
-        lambda task, _: tasks.start(task, agent=agent, run=rng.choice((None, token)), blocked_by=()),
-        lambda task, _: tasks.validate(task),
-        lambda task, now: tasks.complete(task, {"by": agent}, now),
-        lambda task, _: tasks.fail(task, "broke"),
-        lambda task, _: tasks.cancel(task, "no longer wanted"),
-        lambda task, _: tasks.reopen(task, None),
-        lambda task, _: tasks.release(task, None),
-        lambda task, now: tasks.retry(task, "again", not_before=rng.choice((None, plus(now, 60)))),
-        lambda task, _: tasks.enqueue(task),
+        lambda task, _: decisions.update(task, {"title": f"Title {rng.randrange(100)}"}),
+        lambda task, _: decisions.update(task, {"priority": rng.choice(tasks.PRIORITIES)}),
+        lambda task, _: decisions.update(task, {"tags": rng.sample(["a", "b", "c"], 2)}),
+        lambda task, now: decisions.claim(task, lease_of(agent, now, seconds, token), (), now),  # type: ignore[arg-type]
+        lambda task, now: decisions.renew(task, plus(now, 5000), now),
+        decisions.expire,
+        lambda task, _: decisions.start(task, agent=agent, run=rng.choice((None, token)), blocked_by=()),
+        lambda task, _: decisions.validate(task),
+        lambda task, now: decisions.complete(task, {"by": agent}, now),
+        lambda task, _: decisions.fail(task, "broke"),
+        lambda task, _: decisions.cancel(task, "no longer wanted"),
+        lambda task, _: decisions.reopen(task, None),
+        lambda task, _: decisions.release(task, None),
+        lambda task, now: decisions.retry(task, "again", not_before=rng.choice((None, plus(now, 60)))),
+        lambda task, _: decisions.enqueue(task),
     ]
 
 
@@ -126,11 +127,11 @@ def act(clone: Clone, rng: random.Random, number: int) -> None:
                 "title": f"Task {number}",
                 "dependencies": rng.sample(known, min(len(known), rng.randrange(3))),
             }
-            tx.record(tasks.create(f"{clone.name}{number}", given, created_by=clone.name, draft=rng.random() < 0.2))
+            tx.record(decisions.create(f"{clone.name}{number}", given, created_by=clone.name, draft=rng.random() < 0.2))
         elif what < 0.3:
             one, other = rng.choice(known), rng.choice(known)
             if one != other and find_cycle(one, other, tx.read.needs) is None:
-                tx.record((tasks.link if rng.random() < 0.7 else tasks.unlink)(tx.read.task(one), other))
+                tx.record((decisions.link if rng.random() < 0.7 else decisions.unlink)(tx.read.task(one), other))
         elif what < 0.5:
             tx.record([rng.choice(beside_tasks(clone, rng, number))])
         else:
@@ -145,7 +146,7 @@ def beside_tasks(clone: Clone, rng: random.Random, number: int) -> list[Fact]:
         ("agent.registered", agent, {"kind": "pull", "max_concurrent": number + 1}), ("agent.removed", agent, {}),
         ("queue.paused", "default", {"reason": f"because {number}"}), ("queue.resumed", "default", {}),
         ("feature.planned", rng.choice(("f1", "f2")), {"title": "F", "tasks": [f"p{number}"]}),
-        tasks.imported(f"import{rng.randrange(3)}", {"title": f"Imported by {clone.name}"}),
+        foreign.imported(f"import{rng.randrange(3)}", {"title": f"Imported by {clone.name}"}),
     ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from atms_cli.domain import task as tasks
+from atms_cli.domain import decisions
 from atms_cli.errors import AtmsError, ConflictError
 from atms_cli.services import history as service
 from atms_cli.store import bulk, swapping
@@ -40,7 +40,7 @@ def theirs(tmp_path: Path) -> Clone:
 
 
 def completing(task: Task, now: str) -> list[Fact]:
-    return tasks.complete(task, {"by": "ann", "forced": "the gate is broken", "note": "n" * 400}, now)
+    return decisions.complete(task, {"by": "ann", "forced": "the gate is broken", "note": "n" * 400}, now)
 
 
 def finish(clone: Clone, task_id: str) -> None:
@@ -51,10 +51,10 @@ def finish(clone: Clone, task_id: str) -> None:
 
 def go_through(clone: Clone, task_id: str) -> None:
     for decide in (
-        lambda task, _: tasks.start(task, agent="ann", run=f"run{task_id}", blocked_by=()),
-        lambda task, _: tasks.fail(task, "it broke", {"exit_code": 3, "log": "x" * 500}),
-        lambda task, _: tasks.retry_from_scratch(task, "once more"),
-        lambda task, _: tasks.start(task, agent="bob", run=None, blocked_by=()),
+        lambda task, _: decisions.start(task, agent="ann", run=f"run{task_id}", blocked_by=()),
+        lambda task, _: decisions.fail(task, "it broke", {"exit_code": 3, "log": "x" * 500}),
+        lambda task, _: decisions.retry_from_scratch(task, "once more"),
+        lambda task, _: decisions.start(task, agent="bob", run=None, blocked_by=()),
         completing,
     ):
         clone.clock.advance(1)
@@ -122,8 +122,8 @@ def test_who_approved_forced_and_cancelled_and_why_stays_in_sight(ours: Clone) -
         "t1",
         metadata={"approved_by": "eve", "approved_at": "2026-01-01T00:00:00.000Z", "properties": {"x": "y" * 400}},
     )
-    change(ours.store, "t1", lambda task, _: tasks.cancel(task, "not wanted " * 40))
-    change(ours.store, "t1", lambda task, _: tasks.reopen(task, "after all"))
+    change(ours.store, "t1", lambda task, _: decisions.cancel(task, "not wanted " * 40))
+    change(ours.store, "t1", lambda task, _: decisions.reopen(task, "after all"))
     change(ours.store, "t1", completing)
     lived_in(ours)
     ours.compact()
@@ -203,8 +203,8 @@ def test_segments_as_they_were_are_kept_packed_or_not(ours: Clone) -> None:
 def test_a_task_that_goes_on_is_folded_again_with_all_of_its_past(ours: Clone) -> None:
     lived_in(ours)
     ours.compact()
-    change(ours.store, "ourown000", lambda task, _: tasks.reopen(task, "one thing is missing"))
-    change(ours.store, "ourown000", lambda task, _: tasks.cancel(task, "never mind"))
+    change(ours.store, "ourown000", lambda task, _: decisions.reopen(task, "one thing is missing"))
+    change(ours.store, "ourown000", lambda task, _: decisions.cancel(task, "never mind"))
     log = told(ours, "ourown000")
     for number in range(10, 16):
         finish(ours, f"ourown00{number}")
@@ -289,12 +289,12 @@ def test_folds_and_late_events_are_the_same_built_at_once_and_in_several_goes(
         add(ours.store, task_id, description="d" * 200)
     theirs.take_from(ours)
     theirs.clock.advance(0.5)
-    change(theirs.store, "t1", lambda task, _: tasks.start(task, agent="zoe", run="late", blocked_by=()))
+    change(theirs.store, "t1", lambda task, _: decisions.start(task, agent="zoe", run="late", blocked_by=()))
     for task_id in ("t1", "t2"):
         go_through(ours, task_id)
     theirs.take_from(ours)
     theirs.clock.at_ms = ours.clock.at_ms + 3_000
-    change(theirs.store, "t2", lambda task, _: tasks.reopen(task, "still broken"))
+    change(theirs.store, "t2", lambda task, _: decisions.reopen(task, "still broken"))
     lived_in(theirs)
     lived_in(ours)
     ours.compact()
@@ -358,12 +358,12 @@ def test_what_another_clone_did_before_the_end_of_a_task_is_superseded_and_what_
         add(ours.store, task_id, description="d" * 200)
     theirs.take_from(ours)
     theirs.clock.advance(0.5)
-    change(theirs.store, "t1", lambda task, _: tasks.update(task, {"title": "Too late"}))
+    change(theirs.store, "t1", lambda task, _: decisions.update(task, {"title": "Too late"}))
     for task_id in ("t1", "t2"):
         go_through(ours, task_id)
     theirs.take_from(ours)
     theirs.clock.at_ms = ours.clock.at_ms + 3_000
-    change(theirs.store, "t2", lambda task, _: tasks.reopen(task, "still broken"))
+    change(theirs.store, "t2", lambda task, _: decisions.reopen(task, "still broken"))
     lived_in(ours)
     ours.compact()
     theirs.clock.at_ms = ours.clock.at_ms

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from tests.store.attacks import ATTACKS, Attack, load_all, opened, prepared, rep
 from tests.store.children import alone, forked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 pytestmark = pytest.mark.e2e
 
@@ -35,10 +36,12 @@ def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_whoever_comes_after_a_death_at_any_change_finds_all_in_order(
-    tmp_path: Path, preloaded: Mapping[str, str], name: str
+    tmp_path: Path, preloaded: Mapping[str, str], name: str, record_property: Callable[[str, object], None]
 ) -> None:
     report = alone(die_everywhere, tmp_path, name, STEP, env=preloaded)
     assert report["deaths"] >= 10, report
+    record_property("deaths", report["deaths"])
+    sys.stdout.write(f"{name}: {report}\n")
 
 
 def chosen(changes: Sequence[faults.Change], step: int) -> list[int]:

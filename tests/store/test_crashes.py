@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from atms_cli.domain import task as tasks
+from atms_cli.domain import decisions
 from tests.store.attacks import (
     ATTACKS,
     Attack,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e]
 
 SEED = 20_260_102
-KILLS = int(os.environ.get("ATMS_KILLS", "6"))
+KILLS = int(os.environ.get("ATMS_KILLS", "5"))
 #: After so many a new workspace begins, since looking through one takes the longer the more it holds.
 KILLS_IN_ONE = 8
 MOST_WRITES = 5_000
@@ -71,7 +71,7 @@ def write_on(
         add_together(store, ids, size=20_000 if at_once else 10)
         if number % 4 == 3:
             with store.writing("ann") as tx:
-                tx.record(tasks.complete(tx.read.task(ids[0]), {"by": "ann"}, tx.now))
+                tx.record(decisions.complete(tx.read.task(ids[0]), {"by": "ann"}, tx.now))
         write(report, (" ".join(ids) + "\n").encode())
 
 
@@ -164,7 +164,7 @@ def kill_attacks(directory: str, name: str, kills: int, seed: int) -> dict[str, 
         report["acknowledged"] += code == 0
         takes_s = takes_s or time.monotonic() - began
         workspace = opened(root)
-        report["torn"] += name not in ("restore", "mending") and torn_bytes(workspace) > 0
+        report["torn"] += name not in ("restore", "mending", "init") and torn_bytes(workspace) > 0
         closed(workspace)
         attack.hold(root, is_acknowledged=code == 0)
         shutil.rmtree(root)

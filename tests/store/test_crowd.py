@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from atms_cli.domain import decisions
 from atms_cli.domain import task as tasks
 from atms_cli.errors import AtmsError, NothingToDoError
 from atms_cli.services import agents, queue, undo
@@ -154,7 +155,7 @@ def claim_all(directory: str) -> list[tuple[str, str]]:
     workspace = in_real_time(directory)
     with workspace.event_store.writing("ann") as tx:
         for number in range(TO_CLAIM):
-            tx.record(tasks.create(f"t{number}", {"title": "t"}, created_by="ann", draft=False))
+            tx.record(decisions.create(f"t{number}", {"title": "t"}, created_by="ann", draft=False))
     closed(workspace)
     found: list[tuple[str, str]] = reported(
         directory, [partial(_claim_until_none_is_left, directory, f"a{number}") for number in range(CLAIMERS)]

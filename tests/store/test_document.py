@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atms_cli.domain import decisions
 from atms_cli.domain import task as tasks
 from atms_cli.store.document import pack, unpack
 
@@ -20,7 +21,7 @@ VALUES = st.one_of(
 
 
 def born(**fields: object) -> Task:
-    (fact,) = tasks.create("t1", {"title": "Work", **fields}, created_by="ann", draft=False)  # type: ignore[dict-item]
+    (fact,) = decisions.create("t1", {"title": "Work", **fields}, created_by="ann", draft=False)  # type: ignore[dict-item]
     task = tasks.evolve(
         None, {"v": 1, "id": "e", "at": "2026-11-24T10:00:00.000Z", "type": fact[0], "key": "t1", "actor": "ann", "data": fact[2]}
     )  # fmt: skip

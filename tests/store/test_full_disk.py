@@ -1,4 +1,7 @@
-"""A disk that is full at every change in turn: a clear error, nothing half done, and all goes on when there is room again."""
+"""A disk that is full at every change in turn: a clear error, nothing half done, and all goes on when there is room again.
+
+Of SQLite's many small changes a sample takes its turn; all of them with ATMS_KILLS set.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +42,8 @@ def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
 def test_a_disk_that_is_full_is_named_and_nothing_is_half_done(
     tmp_path: Path, preloaded: Mapping[str, str], name: str, how: int
 ) -> None:
-    report = alone(fill_everywhere, tmp_path, name, how, STEP * STEP, env=preloaded)
-    assert report["refused"] + report["done"] >= 5, report
+    report = alone(fill_everywhere, tmp_path, name, how, STEP**3, env=preloaded)
+    assert report["refused"] + report["done"] >= 3, report
 
 
 def fill_everywhere(directory: str, name: str, how: int, step: int) -> dict[str, int]:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atms_cli.domain import agent as agents
-from atms_cli.domain import task as tasks
+from atms_cli.domain import decisions
 from atms_cli.errors import AtmsError
 from atms_cli.store import bulk, sql
 from atms_cli.store.eventstore import EventStore, in_directory
@@ -45,11 +45,11 @@ def opened(directory: Path, name: str = "replica1", clock: FakeClock | None = No
 
 
 def starting(task: Task, _now: str) -> list[Fact]:
-    return tasks.start(task, agent="ann", run=None, blocked_by=())
+    return decisions.start(task, agent="ann", run=None, blocked_by=())
 
 
 def completing(task: Task, now: str) -> list[Fact]:
-    return tasks.complete(task, {}, now)
+    return decisions.complete(task, {}, now)
 
 
 def filled(directory: Path) -> EventStore:
@@ -292,7 +292,7 @@ def test_clones_that_exchange_their_segments_agree_in_whatever_order(tmp_path: P
     clock.advance(5)
     change(second, "t1", starting)
     clock.advance(5)
-    change(first, "t1", lambda task, _: tasks.cancel(task, "not needed"))
+    change(first, "t1", lambda task, _: decisions.cancel(task, "not needed"))
     clock.advance(5)
     change(second, "t1", completing)
     record(second, *agents.register(None, "anton", {"command": "b"}))
@@ -314,11 +314,11 @@ def test_clones_that_exchange_their_segments_agree_in_whatever_order(tmp_path: P
 MOVES: dict[str, Callable[[Task, str], list[Fact]]] = {
     "start": starting,
     "done": completing,
-    "cancel": lambda task, _: tasks.cancel(task, None),
-    "reopen": lambda task, _: tasks.reopen(task, None),
-    "fail": lambda task, _: tasks.fail(task, "x"),
-    "rename": lambda task, now: tasks.update(task, {"title": f"At {now}"}),
-    "link": lambda task, _: tasks.link(task, "t0"),
+    "cancel": lambda task, _: decisions.cancel(task, None),
+    "reopen": lambda task, _: decisions.reopen(task, None),
+    "fail": lambda task, _: decisions.fail(task, "x"),
+    "rename": lambda task, now: decisions.update(task, {"title": f"At {now}"}),
+    "link": lambda task, _: decisions.link(task, "t0"),
 }
 writers = st.lists(
     st.tuples(st.sampled_from([0, 1]), st.sampled_from([*MOVES, "sync"]), st.integers(0, 3)), max_size=14
@@ -362,13 +362,13 @@ def test_a_rebuild_in_several_goes_gives_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     store = filled(tmp_path)
-    change(store, "t01", lambda task, _now: tasks.unlink(task, "t00"))
-    change(store, "t02", lambda task, _now: tasks.update(task, {"tags": ["y"]}))
+    change(store, "t01", lambda task, _now: decisions.unlink(task, "t00"))
+    change(store, "t02", lambda task, _now: decisions.update(task, {"tags": ["y"]}))
     for number in range(3, 9):
-        change(store, f"t{number:02d}", lambda task, _now: tasks.cancel(task, "enough"))
-        change(store, f"t{number:02d}", lambda task, _now: tasks.reopen(task, None))
+        change(store, f"t{number:02d}", lambda task, _now: decisions.cancel(task, "enough"))
+        change(store, f"t{number:02d}", lambda task, _now: decisions.reopen(task, None))
     change(store, "t09", starting)
-    change(store, "t09", lambda task, _now: tasks.retry(task, "again"))
+    change(store, "t09", lambda task, _now: decisions.retry(task, "again"))
     change(store, "t09", starting)
     before = contents(store)
     monkeypatch.setattr(bulk, "_MOST_TASKS", at_once)

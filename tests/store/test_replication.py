@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from atms_cli.domain import decisions, foreign
 from atms_cli.domain import task as tasks
 from atms_cli.domain.moment import plus
 from atms_cli.errors import AtmsError, DamagedError
@@ -65,7 +66,7 @@ def both_know(ours: Clone, theirs: Clone) -> None:
 
 
 def completing(task: Task, now: str) -> list[Fact]:
-    return tasks.complete(task, {"by": "ann"}, now)
+    return decisions.complete(task, {"by": "ann"}, now)
 
 
 def history(clone: Clone, key: str) -> list[tuple[str, bool]]:
@@ -81,7 +82,7 @@ def test_of_completing_and_cancelling_the_earlier_holds_and_the_later_stays_in_s
     add(ours.store, "t1")
     both_know(ours, theirs)
     theirs.clock.advance(10)
-    change(theirs.store, "t1", lambda task, _: tasks.cancel(task, "not wanted"))
+    change(theirs.store, "t1", lambda task, _: decisions.cancel(task, "not wanted"))
     ours.clock.advance(5)
     change(ours.store, "t1", completing)
     both_know(ours, theirs)
@@ -96,9 +97,11 @@ def test_different_fields_both_hold_and_the_same_field_is_the_later_ones(ours: C
     add(ours.store, "t1")
     both_know(ours, theirs)
     ours.clock.advance(2)
-    change(ours.store, "t1", lambda task, _: tasks.update(task, {"title": "Later", "priority": "high"}))
+    change(ours.store, "t1", lambda task, _: decisions.update(task, {"title": "Later", "priority": "high"}))
     theirs.clock.advance(1)
-    change(theirs.store, "t1", lambda task, _: tasks.update(task, {"title": "Earlier", "description": "Only there"}))
+    change(
+        theirs.store, "t1", lambda task, _: decisions.update(task, {"title": "Earlier", "description": "Only there"})
+    )
     both_know(ours, theirs)
     task = theirs.store.reading().task("t1")
     assert (task["title"], task["priority"], task["description"]) == ("Later", "high", "Only there")
@@ -111,17 +114,17 @@ def test_the_first_claim_holds_and_nothing_that_the_second_one_does_takes_it_awa
 
     def claim(clone: Clone, agent: str, seconds: float) -> Task:
         return change(
-            clone.store, "t1", lambda task, now: tasks.claim(task, lease_of(agent, now, seconds, f"of {agent}"), (), now)  # type: ignore[arg-type]
+            clone.store, "t1", lambda task, now: decisions.claim(task, lease_of(agent, now, seconds, f"of {agent}"), (), now)  # type: ignore[arg-type]
         )  # fmt: skip
 
     first = claim(ours, "ann", 1000)["lease"]
     theirs.clock.advance(1)
     claim(theirs, "bob", 10)
     theirs.clock.advance(5)
-    change(theirs.store, "t1", lambda task, now: tasks.renew(task, plus(now, 100), now))
-    change(theirs.store, "t1", lambda task, _: tasks.start(task, agent="bob", run=None, blocked_by=()))
+    change(theirs.store, "t1", lambda task, now: decisions.renew(task, plus(now, 100), now))
+    change(theirs.store, "t1", lambda task, _: decisions.start(task, agent="bob", run=None, blocked_by=()))
     theirs.clock.advance(200)
-    change(theirs.store, "t1", tasks.expire)
+    change(theirs.store, "t1", decisions.expire)
     both_know(ours, theirs)
     task = ours.store.reading().task("t1")
     assert (task["status"], task["assigned_agent"], task["lease"], task["attempts"]) == ("assigned", "ann", first, 0)
@@ -149,8 +152,8 @@ def test_an_edit_that_arrives_before_the_creation_waits_for_it(ours: Clone, thei
 
 def test_of_two_births_the_earlier_places_the_task(ours: Clone, theirs: Clone) -> None:
     theirs.clock.advance(5)
-    record(theirs.store, tasks.imported("t1", {"title": "Later"}))
-    record(ours.store, tasks.imported("t1", {"title": "Earlier"}))
+    record(theirs.store, foreign.imported("t1", {"title": "Later"}))
+    record(ours.store, foreign.imported("t1", {"title": "Earlier"}))
     both_know(ours, theirs)
     assert theirs.store.reading().task("t1")["title"] == "Earlier"
     assert ours.state() == theirs.state()
@@ -166,7 +169,7 @@ def test_whatever_a_killed_sync_left_behind_is_overwritten_by_the_next(ours: Clo
     known = ours.path(THEIRS).read_bytes()
     with theirs.store.writing("bob") as tx:
         for number in range(2, 5):
-            tx.record(tasks.create(f"t{number}", {"title": "More"}, created_by="bob", draft=False))
+            tx.record(decisions.create(f"t{number}", {"title": "More"}, created_by="bob", draft=False))
     whole = theirs.path(THEIRS).read_bytes()
     for cut in range(len(known) + 1, len(whole), 7):
         for tail in (whole[len(known) : cut], b"\0" * (cut - len(known)), b'{"v":1,"'):
@@ -357,7 +360,7 @@ def test_a_clone_whose_clock_is_ahead_wins_no_more_than_a_day(ours: Clone, their
     add(theirs.store, "t1")
     ours.take_from(theirs)
     # What is done here after that comes behind it, whatever the clock here says.
-    change(ours.store, "t1", lambda task, _: tasks.update(task, {"title": "Ours"}))
+    change(ours.store, "t1", lambda task, _: decisions.update(task, {"title": "Ours"}))
     theirs.take_from(ours)
     assert theirs.store.reading().task("t1")["title"] == "Ours"
     assert ours.state() == theirs.state()

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from atms_cli.domain import agent as agents
-from atms_cli.domain import task as tasks
+from atms_cli.domain import decisions
 from atms_cli.domain.lanes import STRATEGIES, WHOLE
 from atms_cli.domain.moment import plus
 from atms_cli.errors import AtmsError, NotFoundError, UsageError
@@ -52,17 +52,17 @@ def ready(store: EventStore, strategy: str = "priority", *, ageing_s: float = DA
 
 
 def claiming(agent: str, seconds: float = 60) -> Callable[[Task, str], list[Fact]]:
-    return lambda task, now: tasks.claim(
+    return lambda task, now: decisions.claim(
         task, {"agent": agent, "token": f"{agent}!", "expires_at": plus(now, seconds)}, (), now
     )
 
 
 def starting(agent: str, run: str | None = None) -> Callable[[Task, str], list[Fact]]:
-    return lambda task, _: tasks.start(task, agent=agent, run=run, blocked_by=())
+    return lambda task, _: decisions.start(task, agent=agent, run=run, blocked_by=())
 
 
 def completing(task: Task, now: str) -> list[Fact]:
-    return tasks.complete(task, {"by": "ann"}, now)
+    return decisions.complete(task, {"by": "ann"}, now)
 
 
 def test_an_empty_store(store: EventStore) -> None:
@@ -81,10 +81,10 @@ def test_an_empty_store(store: EventStore) -> None:
 
 def test_what_is_recorded_is_seen_inside_at_once_and_outside_at_the_end(store: EventStore) -> None:
     with store.writing("ann") as tx:
-        (event,) = tx.record(tasks.create("t1", {"title": "One"}, created_by="ann", draft=False))
+        (event,) = tx.record(decisions.create("t1", {"title": "One"}, created_by="ann", draft=False))
         assert tx.read.task("t1")["title"] == "One"
         assert tx.read.history("t1") == [event]
-        tx.record(tasks.update(tx.read.task("t1"), {"title": "Two"}))
+        tx.record(decisions.update(tx.read.task("t1"), {"title": "Two"}))
         assert [each["type"] for each in tx.read.history("t1")] == ["task.created", "task.updated"]
         assert tx.read.counts() == {"ready": 1}
         assert order(tx, tx.now) == ["t1"]
@@ -98,7 +98,7 @@ def test_an_error_inside_undoes_everything(store: EventStore) -> None:
 
     def fails() -> None:
         with store.writing("ann") as tx:
-            tx.record(tasks.create("t1", {"title": "One"}, created_by="ann", draft=False))
+            tx.record(decisions.create("t1", {"title": "One"}, created_by="ann", draft=False))
             tx.record(completing(tx.read.task("t0"), tx.now))
             raise AtmsError("no")
 
@@ -174,7 +174,7 @@ def test_delayed_tasks_come_when_their_time_has_come(store: EventStore, clock: F
     add(store, "new")
     assert store.reading().counts() == {"ready": 3}
     assert store.reading().next_due() is None
-    change(store, "late", lambda task, _: tasks.update(task, {"title": "Changed"}))
+    change(store, "late", lambda task, _: decisions.update(task, {"title": "Changed"}))
     assert sorted(ready(store, now=due)) == ["late", "new", "now"]
 
 
@@ -189,7 +189,7 @@ def test_leases_end(store: EventStore, clock: FakeClock) -> None:
     assert (read.expired(clock.now()), read.next_expiry()) == ([], plus(clock.now(), 30))
     assert store.reading().expired(clock.advance(30)) == ["b"]
     assert store.reading().expired(clock.advance(30)) == ["b", "a"]
-    change(store, "b", tasks.expire)
+    change(store, "b", decisions.expire)
     change(store, "a", completing)
     read = store.reading()
     assert (read.expired("9999"), read.next_expiry(), read.load()) == ([], None, {})
@@ -211,17 +211,17 @@ def test_dependencies_open_and_close(store: EventStore) -> None:
     assert [(each["id"], each["blockers"]) for each in store.reading().waiting_on("a")] == [("b", 0), ("c", 1)]
     change(store, "b", completing)
     assert ready(store) == ["c"]
-    change(store, "a", lambda task, _: tasks.reopen(task, None))
+    change(store, "a", lambda task, _: decisions.reopen(task, None))
     assert ready(store) == ["a"]
     assert store.reading().counts() == {"ready": 1, "waiting": 1, "completed": 1}
-    change(store, "c", lambda task, _: tasks.unlink(task, "a"))
+    change(store, "c", lambda task, _: decisions.unlink(task, "a"))
     assert ready(store) == ["a", "c"]
-    change(store, "c", lambda task, _: tasks.link(task, "a"))
+    change(store, "c", lambda task, _: decisions.link(task, "a"))
     assert ready(store) == ["a"]
 
 
 def test_a_whole_batch_may_depend_on_itself(store: EventStore) -> None:
-    facts = [fact for number in range(4) for fact in tasks.create(
+    facts = [fact for number in range(4) for fact in decisions.create(
         f"t{number}", {"title": "x", "dependencies": [f"t{number + 1}"] if number < 3 else []}, created_by="ann", draft=False
     )]  # fmt: skip
     record(store, *facts)
@@ -247,11 +247,15 @@ def test_who_waits_for_the_dead_is_stuck(store: EventStore) -> None:
     add(store, "b")
     for name in ("c", "d"):
         add(store, name, dependencies=["a", "b"])
-    change(store, "a", lambda task, _: tasks.fail(task, "broken"))
-    change(store, "b", lambda task, _: tasks.cancel(task, None))
+    change(store, "a", lambda task, _: decisions.fail(task, "broken"))
+    change(store, "b", lambda task, _: decisions.cancel(task, None))
     assert store.reading().stuck() == 2
     assert ready(store) == []
-    change(store, "c", lambda task, _: [*tasks.unlink(task, "a"), *tasks.unlink({**task, "dependencies": ["b"]}, "b")])
+    change(
+        store,
+        "c",
+        lambda task, _: [*decisions.unlink(task, "a"), *decisions.unlink({**task, "dependencies": ["b"]}, "b")],
+    )
     assert store.reading().stuck() == 1
 
 
@@ -260,7 +264,7 @@ def test_attempts(store: EventStore, clock: FakeClock) -> None:
     change(store, "a", starting("shell", "run1"))
     clock.advance(5)
     result = {"exit_code": 2}
-    change(store, "a", lambda task, now: tasks.retry(task, "exit code 2", not_before=plus(now, 1), result=result))  # type: ignore[arg-type]
+    change(store, "a", lambda task, now: decisions.retry(task, "exit code 2", not_before=plus(now, 1), result=result))  # type: ignore[arg-type]
     change(store, "a", starting("shell", "run2"))
     (first, second) = store.reading().attempts("a")
     assert (first["run"], first["number"], first["status"], first["exit_code"], first["reason"]) == (
@@ -273,9 +277,9 @@ def test_attempts(store: EventStore, clock: FakeClock) -> None:
     assert (first["ended_at"], second["status"], second["ended_at"]) == (clock.now(), "running", None)
     change(store, "a", completing)
     assert [each["status"] for each in store.reading().attempts("a")] == ["failed", "succeeded"]
-    change(store, "a", lambda task, _: tasks.reopen(task, None))
+    change(store, "a", lambda task, _: decisions.reopen(task, None))
     change(store, "a", starting("ann"))
-    change(store, "a", lambda task, _: tasks.release(task, None))
+    change(store, "a", lambda task, _: decisions.release(task, None))
     assert [each["status"] for each in store.reading().attempts("a")] == ["failed", "succeeded", "released"]
 
 
@@ -382,7 +386,7 @@ def test_listed_tasks_say_what_blocks_them(store: EventStore) -> None:
 
 def test_changed_lists_are_found_anew(store: EventStore) -> None:
     add(store, "a", tags=["x", "y"])
-    change(store, "a", lambda task, _: tasks.update(task, {"tags": ["y", "z"]}))
+    change(store, "a", lambda task, _: decisions.update(task, {"tags": ["y", "z"]}))
     read = store.reading()
     assert [[task["id"] for task in read.tasks(everything(tags=[tag]))] for tag in "xyz"] == [[], ["a"], ["a"]]
 
@@ -442,7 +446,7 @@ def decided(store: EventStore, move: str, name: str, other: str) -> None:
                     "tags": [other],
                     "feature_id": other,
                 }
-                tx.record(tasks.create(name, fields, created_by="ann", draft=move == "draft"))  # type: ignore[arg-type]
+                tx.record(decisions.create(name, fields, created_by="ann", draft=move == "draft"))  # type: ignore[arg-type]
             return
         if move == "agent":
             known = tx.read.agent(name)
@@ -452,35 +456,35 @@ def decided(store: EventStore, move: str, name: str, other: str) -> None:
             tx.record([(f"queue.{move}d", WHOLE, {"reason": other})])
             return
         task, now = tx.read.task(name), tx.now
-        decisions: dict[str, Callable[[], list[Fact]]] = {
+        found: dict[str, Callable[[], list[Fact]]] = {
             "claim": lambda: claiming(other)(task, now),
             "start": lambda: starting(other, f"run-{tx.read.last_events(1)[0]['id']}")(task, now),
             "done": lambda: completing(task, now),
-            "fail": lambda: tasks.fail(task, other),
-            "cancel": lambda: tasks.cancel(task, other),
-            "retry": lambda: tasks.retry(task, other, not_before=plus(now, 20)),
-            "reopen": lambda: tasks.reopen(task, None),
-            "link": lambda: tasks.link(task, other) if other < name else [],
-            "link softly": lambda: tasks.link(task, other, "soft") if other < name else [],
-            "link for failure": lambda: tasks.link(task, other, "failure") if other < name else [],
-            "link for any end": lambda: tasks.link(task, other, "always") if other < name else [],
-            "lane": lambda: tasks.update(task, {"lane": other}),
-            "roll up": lambda: tasks.update(task, {"rollup": task["title"] < other}),
-            "hold": lambda: tasks.block(task, other),
-            "let go": lambda: tasks.unblock(task, None),
-            "move": lambda: tasks.move(
+            "fail": lambda: decisions.fail(task, other),
+            "cancel": lambda: decisions.cancel(task, other),
+            "retry": lambda: decisions.retry(task, other, not_before=plus(now, 20)),
+            "reopen": lambda: decisions.reopen(task, None),
+            "link": lambda: decisions.link(task, other) if other < name else [],
+            "link softly": lambda: decisions.link(task, other, "soft") if other < name else [],
+            "link for failure": lambda: decisions.link(task, other, "failure") if other < name else [],
+            "link for any end": lambda: decisions.link(task, other, "always") if other < name else [],
+            "lane": lambda: decisions.update(task, {"lane": other}),
+            "roll up": lambda: decisions.update(task, {"rollup": task["title"] < other}),
+            "hold": lambda: decisions.block(task, other),
+            "let go": lambda: decisions.unblock(task, None),
+            "move": lambda: decisions.move(
                 task, {"pin": 1.0} if other > name else {"level": 0, "since": now, "nudge": -0.5}
             ),
-            "urgent": lambda: tasks.update(task, {"priority": "critical", "deadline": plus(now, 60)}),
-            "unimportant": lambda: tasks.update(task, {"priority": "background"}),
-            "unlink": lambda: tasks.unlink(task, other),
-            "tag": lambda: tasks.update(task, {"tags": [other], "priority": "high"}),
-            "delay": lambda: tasks.update(task, {"not_before": plus(now, 50)}),
-            "expire": lambda: tasks.expire(task, now),
-            "validate": lambda: tasks.validate(task),
-            "release": lambda: tasks.release(task, None),
+            "urgent": lambda: decisions.update(task, {"priority": "critical", "deadline": plus(now, 60)}),
+            "unimportant": lambda: decisions.update(task, {"priority": "background"}),
+            "unlink": lambda: decisions.unlink(task, other),
+            "tag": lambda: decisions.update(task, {"tags": [other], "priority": "high"}),
+            "delay": lambda: decisions.update(task, {"not_before": plus(now, 50)}),
+            "expire": lambda: decisions.expire(task, now),
+            "validate": lambda: decisions.validate(task),
+            "release": lambda: decisions.release(task, None),
         }
-        tx.record(decisions[move]())
+        tx.record(found[move]())
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
