@@ -58,6 +58,12 @@ class FakeCalendar:
         at, step = to_ms(after), int(seconds) * 1000
         return to_iso((at // step + 1) * step)
 
+    def between(self, cron: str, after: str, until: str, most: int) -> list[str]:
+        found = []
+        while (after := self.next(cron, after)) <= until:
+            found.append(after)
+        return found[-most:]
+
 
 class CountingIds:
     """Ids that say which they are: t0001, t0002, …"""

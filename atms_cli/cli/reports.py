@@ -17,6 +17,9 @@ _MARKS = {
     "started": ("▶", "cyan"),
     "resumed": ("▶", "cyan"),
     "planned": ("+", "green"),
+    "due": ("+", "green"),
+    "alert": ("!", "yellow"),
+    "calm": ("✓", "green"),
     "validating": ("◑", "cyan"),
     "completed": ("✓", "green"),
     "failed": ("✗", "red"),
@@ -59,8 +62,10 @@ def _gate(call: Call, report: JsonObject) -> str:
 
 
 def _words(call: Call, kind: str, report: JsonObject) -> str:
-    if kind in ("warning", "stopping"):
+    if kind in ("warning", "stopping", "alert"):
         return str(report["text"])
+    if kind == "calm":
+        return f"over: {report['text']}"
     if kind == "feature":
         return f"{report['feature']}  {report['from']} → {report['to']}"
     subject = f"{call.style(str(report['task']), 'bold')}  {cut(str(report['title']), _TITLE_COLUMNS)}"

@@ -154,7 +154,7 @@ def forecast(
     """
     place = next((place for place, task in enumerate(tasks) if task["id"] == goal), None)
     if place is None:
-        return _unknown("it is not in the queue")
+        return _unknown("it is far off, or it waits for what will not end by itself")
     if place >= MOST_AHEAD:
         return _unknown(f"more than {MOST_AHEAD} tasks are ahead of it")
     plan, pooled = tasks[:MOST_AHEAD], pools(history)

@@ -72,10 +72,21 @@ def place_of(task: Task) -> tuple[float, int, str | None, float]:
     )
 
 
-def beside(pin: float, own_level: int, since: str, nudge: float, below: float | None) -> JsonObject:
-    """Return the place right before another, whose place is given; `below` is the nudge of who stands before it now."""
-    middle = nudge - 1.0 if below is None else (below + nudge) / 2
-    return {"pin": pin, "level": own_level, "since": since, "nudge": middle}
+def has_newest_first(queue: QueueSettings, lane: str, pin: float) -> bool:
+    """Return whether of equals the later comes first; those that were moved to an end of their lane stand as always."""
+    return not pin and settings_of(queue, lane)["strategy"] == "lifo"
+
+
+def keeps_places(queue: QueueSettings, lane: str, pin: float) -> bool:
+    """Return whether a task that was put right before another stays there: not where something else decides."""
+    return bool(pin) or settings_of(queue, lane)["strategy"] in ("priority", "fifo", "lifo", "deadline")
+
+
+def nudged(nudge: float, beyond: float | None, *, newest_first: bool) -> float:
+    """Return a nudge between that of a task and that of who stands before it now, if anybody does."""
+    if beyond is None:
+        return nudge + 1.0 if newest_first else nudge - 1.0
+    return (beyond + nudge) / 2
 
 
 def effort_at_risk_s(minutes: float) -> float:

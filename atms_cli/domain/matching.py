@@ -49,11 +49,13 @@ def demand(task: Task) -> str:
 
     Empty for the most usual one: any agent may take it.
     """
-    parts = {
-        "command": "" if task["agent"] or not task["command"] else "yes",
-        "agent": task["agent"] or "",
-        "able": ",".join(sorted(task["required_capabilities"])),
-        "holds": ",".join(sorted(task["resources"])),
-        "exclusive": task["exclusive"] or "",
+    parts: dict[str, object] = {
+        # The shell takes those with a command alone, whether it is asked for or nobody is.
+        "command": bool(task["command"]) and task["agent"] in (None, SHELL),
+        "agent": task["agent"],
+        "able": sorted(task["required_capabilities"]),
+        "holds": sorted(task["resources"]),
+        "exclusive": task["exclusive"],
     }
-    return " ".join(f"{name}={value}" for name, value in parts.items() if value)
+    # Quoted, since a name may have blanks and commas in it.
+    return " ".join(f"{name}={value!r}" for name, value in parts.items() if value)

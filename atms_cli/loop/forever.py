@@ -171,6 +171,10 @@ class Loop:
             return False
         force = attempts.workforce(self._ws, read, self._desk.jobs, self._plan.only)
         throttle = dispatch.Throttle(self._ws, read, force, now)
+        recurs = read.next_recurrence()
+        # What recurs later is not waited for: it would never end.
+        if recurs is not None and recurs <= now:
+            return True
         if dispatch.upcoming(self._ws, read, force, {}, 1, now, throttle):
             return True
         # What is only kept back for a while is waited for; what is paused, or quiet for the night, is not.
@@ -213,7 +217,7 @@ class Loop:
         read, now = self._ws.store.reading(), to_iso(self._ws.clock.now_ms())
         moments = [
             seconds_between(now, moment)
-            for moment in (read.next_due(), read.next_expiry(), self._desk.throttled_until)
+            for moment in (read.next_due(), read.next_recurrence(), read.next_expiry(), self._desk.throttled_until)
             if moment is not None
         ]
         return max(0.001, min([_LONGEST_SLEEP_S, *moments]))
@@ -274,6 +278,9 @@ class Loop:
 
     def _close(self) -> int:
         """Sum up and return the exit code."""
+        with self._ws.store.writing("atms run") as tx:
+            # Until the next loop nobody looks, so an alert that is over would stay.
+            self._desk.look_after(tx, every_s=0.0)
         summary = self._summary()
         self._report(summary)
         if self._stage:

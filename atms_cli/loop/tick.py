@@ -80,8 +80,7 @@ class Desk:
         for each in ended:
             self._settle(tx, each)
         attempts.expire_leases(tx)
-        for news in self._alerts(tx):
-            self._report(news)
+        self.look_after(tx, every_s=_LOOK_AFTER_S)
         for task in recurrence.spawn(self.ws, tx):
             self.tell("due", task)
         force = attempts.workforce(self.ws, tx.read, self.jobs, self.only)
@@ -92,14 +91,15 @@ class Desk:
         self.throttled_until = dispatch.note_limits(tx, throttle) if free > 0 else None
         return attempts.dispatch(self.ws, tx, chosen)
 
-    def _alerts(self, tx: Transaction) -> list[JsonObject]:
+    def look_after(self, tx: Transaction, *, every_s: float) -> None:
         """Look after the queue's health now and then; a look costs more than a turn."""
         now = self.ws.clock.monotonic()
-        if now - self._looked_after < _LOOK_AFTER_S:
-            return []
+        if now - self._looked_after < every_s:
+            return
         self._looked_after = now
         tx.queue(self.ws.config["queue"])
-        return measures.check_alerts(self.ws, tx)
+        for news in measures.check_alerts(self.ws, tx):
+            self._report(news)
 
     def load(self) -> dict[str, int]:
         """Return how many attempts each agent has in flight."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from atms_cli.domain import agent as agents
-from atms_cli.domain import attempt, decisions, gate, matching, moment, prompt
+from atms_cli.domain import attempt, decisions, gate, lanes, matching, moment, prompt
 from atms_cli.services import gates as gate_service
 from atms_cli.services.agents import known
 
@@ -43,6 +43,7 @@ def dispatch(ws: Workspace, tx: Transaction, chosen: Sequence[tuple[Task, Agent]
     for task, agent in chosen:
         run = ws.ids.run()
         tx.record(decisions.start(task, agent=agent["name"], run=run, blocked_by=()))
+        tx.gave(lanes.name_of(task))
         starts.append(Start(run, task, agent))
     return starts
 

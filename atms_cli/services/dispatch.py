@@ -45,10 +45,6 @@ class Throttle:
         #: Limits of time that kept something back, by the aggregate that stands for them in the journal.
         self.reached: dict[str, JsonObject] = {}
 
-    def running_in(self, lane: str) -> int:
-        """Return how many tasks of a lane run."""
-        return self._state["running"].get(f"lane {lane}", 0)
-
     def of(self, task: Mapping[str, object], lane: str | None, agent: str | None = None) -> JsonObject | None:
         """Return the first limit in the way of a start, or None; an empty mapping stands for any task at all."""
         found = limits.first_limit(task, lane, agent, self._limits, self._state)
@@ -133,9 +129,8 @@ class _Walk:
 def choose(
     ws: Workspace, read: ReadModel, throttle: Throttle, fit: Fit, room: int, now: str
 ) -> Iterator[tuple[Task, Agent]]:
-    """Yield tasks to start, each with an agent: the lanes with the least running first, then in turn."""
-    names = sorted(read.ready_lanes(), key=lambda lane: (throttle.running_in(lane), lane))
-    walks = {lane: _Walk(ws, read, lane, now) for lane in names}
+    """Yield tasks to start, each with an agent: the lanes in turn, from the one that has waited longest for it."""
+    walks = {lane: _Walk(ws, read, lane, now) for lane in read.ready_lanes()}
     while walks:
         for lane, walk in list(walks.items()):
             if walk.is_over():

@@ -7,6 +7,7 @@ from atms_cli.domain import feature as features
 from atms_cli.domain.moment import to_iso
 from atms_cli.errors import NotFoundError
 from atms_cli.services.identity import people_only
+from atms_cli.services.tasks import is_draining
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def _enqueue(ws: Workspace, tx: Transaction, found: JsonObject, feature: JsonObj
         after = draft.pop("after")
         positions = after if isinstance(after, list) else []
         draft["dependencies"] = [ids[position] for position in positions if isinstance(position, int)]
-        facts += decisions.create(task_id, draft, created_by=ws.actor, draft=False)
+        facts += decisions.create(task_id, draft, created_by=ws.actor, draft=is_draining(tx, draft))
     if ids:
         tx.record([*facts, features.planned(feature, ids)])
     return ids

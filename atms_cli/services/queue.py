@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from atms_cli.domain.drawing import Edge, Node
-    from atms_cli.domain.records import Agent, JsonObject, Task
+    from atms_cli.domain.records import Agent, Fact, JsonObject, Task
     from atms_cli.ports import ReadModel, TaskFilter, Workspace
     from atms_cli.services.dispatch import Throttle
 
@@ -53,9 +53,10 @@ def upcoming(ws: Workspace, limit: int | None) -> list[Task]:
 def next_task(ws: Workspace) -> Task:
     """Return the task that would be given next."""
     read = ws.store.queue(ws.config["queue"])
-    if read.paused() is not None:
+    paused = read.switches("paused")
+    if lanes.WHOLE in paused:
         raise NothingToDoError("the queue is paused", "go on with: atms queue resume")
-    for task_id in _order(ws, read):
+    for task_id in read.ready(ws.config["queue"], _now(ws), [name.removeprefix("lane/") for name in paused]):
         task = read.task(task_id)
         task["blocked_by"] = []
         return task
@@ -144,15 +145,15 @@ def move(ws: Workspace, task_id: str, *, before: str | None, last: bool) -> Task
         read = tx.queue(ws.config["queue"])
         task = read.task(task_id)
         if before is not None:
-            place = _right_before(read, task, read.resolve(before))
+            tx.record(_right_before(ws, read, task, read.resolve(before)))
         else:
             lowest, highest = read.ends_of_lane(lanes.name_of(task))
-            place = {"pin": max(highest, 0.0) + 1.0 if last else min(lowest, 0.0) - 1.0}
-        tx.record(decisions.move(task, place))
+            place: JsonObject = {"pin": max(highest, 0.0) + 1.0 if last else min(lowest, 0.0) - 1.0}
+            tx.record(decisions.move(task, place))
         return tx.read.task(task["id"])
 
 
-def _right_before(read: ReadModel, task: Task, other: str) -> JsonObject:
+def _right_before(ws: Workspace, read: ReadModel, task: Task, other: str) -> list[Fact]:
     lane, pin, level, since, nudge, bucket = read.place(other)
     if bucket != "ready":
         raise AtmsError(
@@ -164,7 +165,22 @@ def _right_before(read: ReadModel, task: Task, other: str) -> JsonObject:
         )
     if other == task["id"]:
         raise UsageError("a task cannot be put before itself")
-    return lanes.beside(pin, level, since, nudge, read.nudge_before(other))
+    settings = ws.config["queue"]
+    if not lanes.keeps_places(settings, lane, pin):
+        message = f"the strategy of lane {lane} leaves no task where it was put"
+        raise AtmsError(message, f"put it before all others: atms queue move {task['id']} --first")
+    newest_first = lanes.has_newest_first(settings, lane, pin)
+    beyond, equals = read.neighbours(other, newest_first=newest_first)
+    before = [read.task(each) for each in equals if each != task["id"]]
+    facts: list[Fact] = []
+    if before:
+        # What came in one batch is told apart by nothing but ids: those before the gap make room for it.
+        beyond = lanes.nudged(nudge, beyond, newest_first=newest_first)
+        for each in before:
+            place: JsonObject = {**(each["place"] or {}), "nudge": beyond}  # type: ignore[dict-item]  # a Place is JSON
+            facts += decisions.move(each, place)
+    middle = lanes.nudged(nudge, beyond, newest_first=newest_first)
+    return [*facts, *decisions.move(task, {"pin": pin, "level": level, "since": since, "nudge": middle})]
 
 
 def matching(ws: Workspace, wanted: TaskFilter, task_ids: Sequence[str]) -> list[str]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from atms_cli.domain import decisions, recurrence
+from atms_cli.services.tasks import is_draining
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from atms_cli.domain.records import Task
     from atms_cli.ports import Transaction, Workspace
-
-#: A template whose clock was wrong for years is not counted through minute by minute.
-_MOST_STEPS = 10_000
 
 
 def spawn(ws: Workspace, tx: Transaction) -> list[Task]:
@@ -32,11 +30,9 @@ def _missed(template: Task) -> str:
 def _times(ws: Workspace, template: Task, now: str) -> tuple[list[str], str]:
     """Return the times that have passed since a template was last looked at, and the one that follows."""
     cron = template["recurrence"]["cron"] if template["recurrence"] else ""
-    at, passed = template["not_before"] or now, list[str]()
-    while at <= now:
-        passed.append(at)
-        at = ws.calendar.next(cron, at if len(passed) < _MOST_STEPS else now)
-    return passed, at
+    first = template["not_before"] or now
+    passed = [first, *ws.calendar.between(cron, first, now, recurrence.MOST_AT_ONCE)]
+    return passed, ws.calendar.next(cron, now)
 
 
 def _make(tx: Transaction, template: Task, at: str) -> list[Task]:
@@ -44,9 +40,6 @@ def _make(tx: Transaction, template: Task, at: str) -> list[Task]:
     if tx.read.history(task_id):
         # Another clone was first.
         return []
-    tx.record(
-        decisions.create(
-            task_id, decisions.occurrence(template, at), created_by=template["metadata"]["created_by"], draft=False
-        )
-    )
+    fields, creator = decisions.occurrence(template, at), template["metadata"]["created_by"]
+    tx.record(decisions.create(task_id, fields, created_by=creator, draft=is_draining(tx, fields)))
     return [tx.read.task(task_id)]

@@ -314,6 +314,7 @@ def claim(ws: Workspace, task_id: str | None, *, agent: str | None, lease_s: flo
         blocked_by = [blocker["id"] for blocker in tx.read.blockers(chosen["id"])]
         tx.record(decisions.claim(chosen, lease, blocked_by, tx.now))
         tx.beat(name)
+        tx.gave(lanes.name_of(chosen))
         return _with_blockers(tx.read, chosen["id"])
 
 

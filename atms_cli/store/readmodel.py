@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.domain.lanes import WHOLE, settings_of
+from atms_cli.domain.lanes import WHOLE, name_of, settings_of
 from atms_cli.domain.task import ACTIVE, PRIORITIES
 from atms_cli.errors import AtmsError, DamagedError, NotFoundError, UsageError
 from atms_cli.store import sql
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from atms_cli.store.projector import Load
 
     AtRest = Callable[[Callable[[], list[Event]]], list[Event]]
+
+_SEVERAL = 2
 
 
 class ReadModel:
@@ -92,14 +94,16 @@ class ReadModel:
 
     # The queue
 
-    def ready(self, queue: QueueSettings, now: str) -> Iterator[str]:
-        """Yield the ids of tasks that may start now: the best of each lane, then the second best of each, and so on.
+    def ready(self, queue: QueueSettings, now: str, but: Collection[str] = ()) -> Iterator[str]:
+        """Yield the ids of tasks that may start now, but for some lanes: the best of each lane, then the second best, and so on.
 
         The store must have been asked for its queue, not just its read model (ports.Store).
         """
         from atms_cli.store.ordering import in_turns
 
-        return in_turns([self.ready_in(lane, settings_of(queue, lane), now) for lane in self.ready_lanes()])
+        return in_turns(
+            [self.ready_in(lane, settings_of(queue, lane), now) for lane in self.ready_lanes() if lane not in but]
+        )
 
     def ready_in(self, lane: str, settings: LaneSettings, now: str, without: Collection[str] = ()) -> Iterator[str]:
         """Yield the ids of a lane's tasks that may start now, best first, but for those of some demands."""
@@ -108,10 +112,17 @@ class ReadModel:
         return ready(self._run, lane, settings, now, without)
 
     def ready_lanes(self) -> list[str]:
-        """Return the lanes in which a task is ready."""
+        """Return the lanes in which a task is ready: those with the least running first, then who has waited longest for a turn."""
         from atms_cli.store.ordering import lanes_with_ready
 
-        return lanes_with_ready(self._run)
+        lanes = lanes_with_ready(self._run)
+        if len(lanes) < _SEVERAL:
+            return lanes
+        running: dict[str, int] = {}
+        for task in self.active():
+            running[name_of(task)] = running.get(name_of(task), 0) + 1
+        turns: dict[str, str] = dict(self._run(sql.TURNS).fetchall())
+        return sorted(lanes, key=lambda lane: (running.get(lane, 0), turns.get(lane, ""), lane))
 
     def starts(self, limit: int, *, lane: str | None = None, agent: str | None = None) -> list[str]:
         """Return when the last attempts began, newest first: all, or those of a lane or of an agent."""
@@ -155,11 +166,12 @@ class ReadModel:
         found: tuple[str, float, int, str, float, str] = self._run(sql.PLACE, (task_id,)).fetchone()
         return found
 
-    def nudge_before(self, task_id: str) -> float | None:
-        """Return the nudge of the task right before one that has waited as long, or None if there is none."""
-        lane, pin, level, since, nudge, _ = self.place(task_id)
-        found: float | None = self._run(sql.BEFORE, (lane, pin, level, since, nudge)).fetchone()[0]
-        return found
+    def neighbours(self, task_id: str, *, newest_first: bool) -> tuple[float | None, list[str]]:
+        """Return the nudge of who stands before a task that has waited as long, and those before it whose nudge is the same."""
+        place = self.place(task_id)[:5]
+        beyond, equals = (sql.BEHIND, sql.EQUALS_BEHIND) if newest_first else (sql.BEFORE, sql.EQUALS_BEFORE)
+        nudge: float | None = self._run(beyond, place).fetchone()[0]
+        return nudge, [row[0] for row in self._run(equals, (*place, self.born(task_id)))]
 
     def recurring(self, now: str) -> list[str]:
         """Return the templates whose next time has come."""
@@ -192,9 +204,14 @@ class ReadModel:
         return [row[0] for row in self._run(sql.EXPIRED, (now,))]
 
     def next_due(self) -> str | None:
-        """Return when the next delayed task becomes ready, or the next recurring one is to be made."""
-        moments = (self._run(text).fetchone()[0] for text in (sql.NEXT_DUE, sql.NEXT_RECURRENCE))
-        return min((moment for moment in moments if moment is not None), default=None)
+        """Return when the next delayed task becomes ready."""
+        found: str | None = self._run(sql.NEXT_DUE).fetchone()[0]
+        return found
+
+    def next_recurrence(self) -> str | None:
+        """Return when the next recurring task is to be made."""
+        found: str | None = self._run(sql.NEXT_RECURRENCE).fetchone()[0]
+        return found
 
     def next_expiry(self) -> str | None:
         """Return when the next lease ends."""

@@ -6,7 +6,7 @@ They are Python constants and not .sql files because a compiled module loads fas
 from __future__ import annotations
 
 #: Changing the schema means raising this: an index of another version is dropped and rebuilt from the journal.
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -79,6 +79,8 @@ CREATE INDEX attempts_by_agent ON attempts (agent, at);
 CREATE TABLE agents (name TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
 -- When an agent was last heard of, which is in no journal.
 CREATE TABLE heartbeats (name TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID;
+-- When each lane last gave out a task, which is in no journal: it says whose turn it is.
+CREATE TABLE turns (lane TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE features (id TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
 
 -- Counts are kept, not taken: `status` must cost the same with a hundred thousand tasks.
@@ -114,6 +116,7 @@ DROP_TAG = "DELETE FROM tags WHERE task = ? AND tag = ?"
 DROP_ATTEMPTS = "DELETE FROM attempts WHERE task = ?"
 DROP_AGENT = "DELETE FROM agents WHERE name = ?"
 BEAT = "INSERT OR REPLACE INTO heartbeats (name, at) VALUES (?, ?)"
+PUT_TURN = "INSERT OR REPLACE INTO turns (lane, at) VALUES (?, ?)"
 
 TASK = "SELECT doc, born, last FROM tasks WHERE id = ?"
 TASK_BY_PREFIX = "SELECT id FROM tasks WHERE id >= ?1 AND id < ?1 || '{' ORDER BY id LIMIT 10"
@@ -138,6 +141,7 @@ COUNTS = "SELECT bucket, n FROM counts WHERE n > 0"
 AGENT = "SELECT doc FROM agents WHERE name = ?"
 AGENTS = "SELECT doc FROM agents ORDER BY name"
 HEARTBEATS = "SELECT name, at FROM heartbeats"
+TURNS = "SELECT lane, at FROM turns"
 FEATURE = "SELECT doc FROM features WHERE id = ?"
 FEATURES = "SELECT doc FROM features ORDER BY id"
 FEATURE_STATUSES = "SELECT status FROM tasks WHERE feature = ?"
@@ -246,9 +250,13 @@ READY_AT_RISK = (
     f"AND risk <= ? {LEFT_OUT} ORDER BY deadline, born"
 )
 ENDS_OF_LANE = "SELECT min(pin), max(pin) FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ?"
-#: The place of a task, and the nudge of who stands right before it at the same time of waiting.
+#: The place of a task; of those that have waited as long, the nudge next to its own, and who has the same and was born earlier.
 PLACE = "SELECT lane, pin, level, since, nudge, bucket FROM tasks WHERE id = ?"
-BEFORE = "SELECT max(nudge) FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ? AND pin = ? AND level = ? AND since = ? AND nudge < ?"
+_AS_LONG = "FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ? AND pin = ? AND level = ? AND since = ? AND nudge"
+BEFORE = f"SELECT max(nudge) {_AS_LONG} < ?"
+BEHIND = f"SELECT min(nudge) {_AS_LONG} > ?"
+EQUALS_BEFORE = f"SELECT id {_AS_LONG} = ? AND born < ? ORDER BY born"
+EQUALS_BEHIND = f"SELECT id {_AS_LONG} = ? AND born > ? ORDER BY born"
 STARVING = "SELECT count(*) FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ? AND pin = 0 AND level = ? AND since < ?"
 OLDEST_READY = (
     "SELECT min(since) FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ? AND pin = 0 AND level = ?"

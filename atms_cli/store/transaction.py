@@ -157,6 +157,11 @@ class Transaction:
             prepare(connection, self._event_at, settings, self.now)
         return read
 
+    def gave(self, lane: str) -> None:
+        """Note that a lane had its turn."""
+        _ = self.read
+        self._index.connection.execute(sql.PUT_TURN, (lane, self.now))
+
     def beat(self, agent: str) -> None:
         """Note that an agent is alive."""
         _ = self.read

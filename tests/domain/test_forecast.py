@@ -158,7 +158,7 @@ def test_what_never_starts_has_no_forecast() -> None:
         == "it waits for what this plan never finishes"
     )
     assert of("a", [planned("a")], slots=0)["start"] is None
-    assert of("z", [planned("a")])["basis"] == "it is not in the queue"
+    assert of("z", [planned("a")])["basis"] == "it is far off, or it waits for what will not end by itself"
 
 
 def test_what_is_left_of_a_task_at_work() -> None:

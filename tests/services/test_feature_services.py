@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from atms_cli.errors import AtmsError, NotFoundError, UsageError
-from atms_cli.services import features, tasks
+from atms_cli.services import features, queue, tasks
 from tests.fakes import FakeWorkspace
 
 if TYPE_CHECKING:
@@ -205,3 +205,9 @@ def test_a_plan_records_nothing() -> None:
     assert [task["title"] for task in plan["tasks"]] == ["Implement: Export the list"]  # type: ignore[union-attr,index]
     assert len(features.plan(ws, ["f2"])) == 1
     assert ws.store.reading().last_events(1) == []
+
+
+def test_while_the_queue_is_drained_features_become_drafts() -> None:
+    ws = workspace(feature("f1"))
+    queue.drain(ws, None)
+    assert {task["status"] for task in created(ws)} == {"created"}

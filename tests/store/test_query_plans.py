@@ -35,6 +35,7 @@ WHOLE = {
     "AGENTS": "agents",
     "FEATURES": "features",
     "HEARTBEATS": "heartbeats",
+    "TURNS": "turns",
     "STALE": "stale",
 }
 #: These sort a handful of rows that an index has found.
