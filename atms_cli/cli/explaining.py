@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from atms_cli.cli.render import cut, one_line, pairs, plural, records
+from atms_cli.cli.lines import one_line
+from atms_cli.cli.render import cut, pairs, plural, records
 from atms_cli.domain.moment import describe_duration
 
 TYPE_CHECKING = False

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from atms_cli.cli.call import many
-from atms_cli.cli.render import cut, one_line, plural, prose, records, status_cell, table
+from atms_cli.cli.lines import one_line
+from atms_cli.cli.render import cut, plural, prose, records, status_cell, table
 from atms_cli.errors import EXIT_REFUSED
 from atms_cli.services import features as service
 

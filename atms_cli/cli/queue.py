@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from atms_cli.cli.call import many
-from atms_cli.cli.render import pairs
 from atms_cli.errors import UsageError
 from atms_cli.services import queue as service
 
@@ -26,7 +25,7 @@ def status(call: Call) -> None:
 
 
 def _numbers(call: Call, numbers: JsonObject) -> str:
-    from atms_cli.cli.render import records
+    from atms_cli.cli.render import pairs, records
 
     state = [f"paused: {numbers['pause_reason'] or 'no reason given'}"] if numbers["paused"] else []
     state += ["draining: what is added stays a draft"] if numbers["draining"] else []
@@ -75,7 +74,7 @@ def next_(call: Call, explain: o.Explained = False) -> None:  # noqa: A002, RUF1
         return
 
     def text() -> str:
-        from atms_cli.cli.render import task_line
+        from atms_cli.cli.lines import task_line
 
         return task_line(call, task)
 
@@ -133,7 +132,7 @@ def move(call: Call, task_id: o.TaskId, first: o.First = False, last: o.Last = F
 
 def _changed(call: Call, tasks: Sequence[Task], verb: str) -> None:
     def text() -> str:
-        from atms_cli.cli.render import task_line
+        from atms_cli.cli.lines import task_line
 
         return "\n".join(f"{task_line(call, task)}  {call.style(verb, 'dim')}" for task in tasks)
 

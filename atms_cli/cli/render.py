@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from atms_cli.cli.lines import STATUS_MARKS, one_line
 from atms_cli.domain.moment import describe_duration, seconds_between
 
 TYPE_CHECKING = False
@@ -13,20 +14,6 @@ if TYPE_CHECKING:
     from atms_cli.cli.call import Call
     from atms_cli.domain.records import Agent, Event, JsonObject, Task
 
-#: Symbol and style of each status; the symbol says it without colour.
-STATUS_MARKS: dict[str, tuple[str, str]] = {
-    "created": ("·", "dim"),
-    "queued": ("○", ""),
-    "assigned": ("◔", "cyan"),
-    "in_progress": ("▶", "cyan"),
-    "validating": ("◑", "cyan"),
-    "review": ("?", "yellow"),
-    "blocked": ("■", "yellow"),
-    "completed": ("✓", "green"),
-    "failed": ("✗", "red"),
-    "cancelled": ("–", "dim"),
-    "archived": ("–", "dim"),
-}
 _PRIORITY_STYLES = {"critical": "red", "high": "yellow", "background": "dim"}
 _NARROWEST = 20
 
@@ -49,12 +36,6 @@ def width(text: str) -> int:
     from unicodedata import combining, east_asian_width
 
     return sum(0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1 for character in text)
-
-
-def one_line(text: str) -> str:
-    """Return a text in one line; what would command the terminal is shown as a replacement character."""
-    line = " ".join(text.split())
-    return line if line.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in line)
 
 
 def prose(text: str) -> str:
@@ -116,12 +97,6 @@ def task_table(call: Call, tasks: Sequence[Task]) -> str:
         for task in tasks
     ]
     return table(call, ("ID", "STATUS", "PRIORITY", "TITLE", "AGENT"), rows, stretch=3)
-
-
-def task_line(call: Call, task: Task) -> str:
-    """Return a task in one line."""
-    mark, style = STATUS_MARKS[task["status"]]
-    return f"{call.style(mark, style) if style else mark} {call.style(task['id'], 'bold')}  {one_line(task['title'])}"
 
 
 def pairs(call: Call, values: Sequence[tuple[str, str]]) -> str:

@@ -122,7 +122,7 @@ def _nested(
 
 
 def _added(call: Call, task: Task) -> str:
-    from atms_cli.cli.render import task_line
+    from atms_cli.cli.lines import task_line
 
     waits = f"  (waits for {', '.join(task['blocked_by'])})" if task["blocked_by"] else ""
     if task["recurrence"]:
@@ -225,7 +225,7 @@ def _changed(call: Call, tasks: Sequence[Task], verb: str) -> None:
     """Answer with one task as an object, several as an array."""
 
     def text() -> str:
-        from atms_cli.cli.render import task_line
+        from atms_cli.cli.lines import task_line
 
         said = f"  {call.style(verb, 'dim')}" if verb else ""
         return "\n".join(task_line(call, task) + said for task in tasks)
@@ -311,7 +311,7 @@ def done(
 
 
 def _finished(call: Call, tasks: Sequence[Task], unblocked: Sequence[JsonObject]) -> str:
-    from atms_cli.cli.render import one_line, task_line
+    from atms_cli.cli.lines import one_line, task_line
 
     lines = [task_line(call, task) for task in tasks]
     lines += [
@@ -347,7 +347,7 @@ def claim(call: Call, task_id: o.OptionalTaskId = None, agent: o.ClaimAgent = No
     task = service.claim(call.workspace, task_id, agent=agent, lease_s=_duration(lease))
 
     def text() -> str:
-        from atms_cli.cli.render import task_line
+        from atms_cli.cli.lines import task_line
 
         held = task["lease"]
         terms = f"yours until {held['expires_at']}, token {held['token']}" if held else ""

@@ -60,10 +60,12 @@ class EventStore:
     def queue(self, settings: QueueSettings) -> ReadModel:
         """Return the read model, caught up, with all that the order of the queue needs."""
         from atms_cli.domain.moment import to_iso
-        from atms_cli.store.preparing import is_prepared, prepare
+        from atms_cli.store.sortkeys import is_prepared
 
         read, now = self.reading(), to_iso(self._clock.now_ms())
         if not is_prepared(self.index.connection, settings, now):
+            from atms_cli.store.preparing import prepare
+
             with self.lock:
                 self.index.catch_up()
                 self.index.change(lambda connection: prepare(connection, self.journal.event_at, settings, now))

@@ -9,7 +9,7 @@ from atms_cli.store.jsontext import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from sqlite3 import Cursor
 
     from atms_cli.domain.config import LaneSettings
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     Run = Callable[..., Cursor]
 
 _LEVELS = range(len(PRIORITIES))
+#: So many are sorted by hand.
+_FEW = 1000
 
 
 def lanes_with_ready(run: Run) -> list[str]:
@@ -49,18 +51,36 @@ def _walk(run: Run, without: Collection[str]) -> Run:
     if not without:
         return lambda text, values=(): run(text.replace(sql.LEFT_OUT, ""), values)
     left_out = encode([*without])
-    return lambda text, values=(): run(text, (*values, left_out) if sql.LEFT_OUT in text else values)
+    return lambda text, values=(): run(text, _with(left_out, text, values))
+
+
+def _with(left_out: str, text: str, values: Sequence[object]) -> Sequence[object]:
+    """Return the values of a statement with the demands to leave out, which stand where its text has them."""
+    before, there, _ = text.partition(sql.LEFT_OUT)
+    place = before.count("?")
+    return (*values[:place], left_out, *values[place:]) if there else values
 
 
 def _ids(rows: Cursor) -> Iterator[str]:
     return (str(row[0]) for row in rows)
 
 
+def _from_head(run: Run, text: str, values: Sequence[object]) -> Iterator[tuple[str, str]]:
+    """Yield the rows of a statement; the first one alone is asked for first.
+
+    Mostly it is all that is wanted, and a statement that is done with need not be prepared anew for the next level.
+    """
+    head = run(f"{text} LIMIT 1", values).fetchone()
+    if head is not None:
+        yield head
+        yield from (row for row in run(text, values) if row != head)
+
+
 def _by_level(run: Run, lane: str, settings: LaneSettings, now: str) -> Iterator[str]:
     del now
     strategy = settings["strategy"]
     text = sql.READY_OF_LEVEL_DOWN if strategy == "lifo" else sql.READY_OF_LEVEL
-    runs = [run(text, (lane, level)) for level in _LEVELS]
+    runs = [_from_head(run, text, (lane, level)) for level in _LEVELS]
     return merge(runs, strategy if strategy in ("fifo", "lifo") else "priority", settings["ageing"])
 
 
@@ -73,8 +93,12 @@ def _by_group(run: Run, lane: str, settings: LaneSettings, now: str) -> Iterator
     from atms_cli.domain.shares import interleave
 
     def of_group(group: str) -> Iterator[str]:
-        runs = [run(sql.READY_OF_GROUP, (lane, group, level)) for level in _LEVELS]
-        return merge(runs, "priority", settings["ageing"])
+        # Not before it is this group's turn: there may be many, and mostly one task is asked for.
+        yield from merge(
+            [_from_head(run, sql.READY_OF_GROUP, (lane, group, level)) for level in _LEVELS],
+            "priority",
+            settings["ageing"],
+        )
 
     usage = {str(group): (float(value), str(at)) for group, value, at in run(sql.USAGE, (lane,)).fetchall()}
     heads = {group: of_group(group) for group in groups_with_ready(run, lane)}
@@ -83,12 +107,21 @@ def _by_group(run: Run, lane: str, settings: LaneSettings, now: str) -> Iterator
 
 def _by_deadline(run: Run, lane: str, settings: LaneSettings, now: str) -> Iterator[str]:
     taken: set[str] = set()
-    for task_id in _ids(run(sql.READY_AT_RISK, (lane, now))):
+    for task_id in _at_risk(run, lane, now):
         taken.add(task_id)
         yield task_id
     for task_id in _by_level(run, lane, settings, now):
         if task_id not in taken:
             yield task_id
+
+
+def _at_risk(run: Run, lane: str, now: str) -> Iterator[str]:
+    """Yield the tasks whose deadlines are at risk, the earliest deadline first."""
+    few = run(sql.SOME_AT_RISK, (lane, now, _FEW + 1)).fetchall()
+    if len(few) <= _FEW:
+        return (str(row[0]) for row in sorted(few, key=lambda row: row[1:]))
+    # Where so many are at risk, those with the earliest deadlines are soon met on a walk by deadline.
+    return _ids(run(sql.READY_AT_RISK, (lane, now)))
 
 
 _ORDERS: dict[str, Callable[[Run, str, LaneSettings, str], Iterator[str]]] = {

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from atms_cli.domain import lanes
 from atms_cli.store import sql
-from atms_cli.store.jsontext import encode
 from atms_cli.store.projector import Projector
-from atms_cli.store.sortkeys import GROUPINGS, TAILS
+from atms_cli.store.sortkeys import GROUPINGS, TAILS, noted, wanted_keys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,37 +15,14 @@ if TYPE_CHECKING:
     from atms_cli.store.projector import Load
 
 
-def wanted_keys(queue: QueueSettings) -> dict[str, str | None]:
-    """Return what the index has to note for these settings, by name."""
-    by = {lane: [how, lanes.settings_of(queue, lane)["half_life"]] for lane, how in lanes.groupings(queue).items()}
-    return {GROUPINGS: encode(by) if by else None, TAILS: "kept" if lanes.needs_tails(queue) else None}
-
-
-def is_prepared(connection: Connection, queue: QueueSettings, now: str) -> bool:
-    """Return whether the order can be asked for as things are."""
-    run = connection.execute
-    due = run(sql.NEXT_DUE).fetchone()[0]
-    if due is not None and due <= now:
-        return False
-    wanted = wanted_keys(queue)
-    if any(_noted(connection, name) != value for name, value in wanted.items()):
-        return False
-    return wanted[TAILS] is None or run("SELECT 1 FROM stale LIMIT 1").fetchone() is None
-
-
-def _noted(connection: Connection, name: str) -> str | None:
-    row = connection.execute(sql.META, (name,)).fetchone()
-    return None if row is None else row[0]
-
-
 def prepare(connection: Connection, load: Load, queue: QueueSettings, now: str) -> None:
     """Bring the keys up to date, inside the caller's transaction."""
     Projector(connection, load).promote(now)
     wanted = wanted_keys(queue)
-    if _noted(connection, GROUPINGS) != wanted[GROUPINGS]:
+    if noted(connection.execute, GROUPINGS) != wanted[GROUPINGS]:
         connection.execute(sql.PUT_META, (GROUPINGS, wanted[GROUPINGS]))
         _regroup(connection, queue)
-    if _noted(connection, TAILS) != wanted[TAILS]:
+    if noted(connection.execute, TAILS) != wanted[TAILS]:
         connection.execute(sql.PUT_META, (TAILS, wanted[TAILS]))
         _measure_all_tails(connection, keep=wanted[TAILS] is not None)
     if wanted[TAILS] is not None:

@@ -1,19 +1,20 @@
 """What strategies sort by beyond what every task has: the group it belongs to, how much a group was given, its tail.
 
-They are kept only while a lane is ordered so; `prepare` (ordering.py) turns them on and makes them for what is there.
+They are kept only while a lane is ordered so; `prepare` (preparing.py) turns them on and makes them for what is there.
 """
 
 from __future__ import annotations
 
 from atms_cli.domain import lanes
 from atms_cli.store import sql
-from atms_cli.store.jsontext import decode
+from atms_cli.store.jsontext import decode, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from sqlite3 import Cursor
+    from sqlite3 import Connection, Cursor
 
+    from atms_cli.domain.config import QueueSettings
     from atms_cli.domain.records import Task
 
 #: Under which names the index notes what is kept: the groupings with half-lives, and whether tails are.
@@ -25,13 +26,9 @@ class SortKeys:
 
     def __init__(self, run: Callable[..., Cursor]) -> None:
         self._run = run
-        groupings = self._noted(GROUPINGS)
+        groupings = noted(run, GROUPINGS)
         self._by: dict[str, list[object]] = decode(groupings) if groupings else {}
-        self._has_tails = self._noted(TAILS) is not None
-
-    def _noted(self, name: str) -> str | None:
-        row = self._run(sql.META, (name,)).fetchone()
-        return None if row is None else row[0]
+        self._has_tails = noted(run, TAILS) is not None
 
     def _grouping(self, lane: str) -> tuple[str, float] | None:
         found = self._by.get(lane, self._by.get("*"))
@@ -62,3 +59,27 @@ class SortKeys:
         if self._has_tails:
             for each in (key, *needs):
                 self._run(sql.PUT_STALE, (each,))
+
+
+def wanted_keys(queue: QueueSettings) -> dict[str, str | None]:
+    """Return what the index has to note for these settings, by name."""
+    by = {lane: [how, lanes.settings_of(queue, lane)["half_life"]] for lane, how in lanes.groupings(queue).items()}
+    return {GROUPINGS: encode(by) if by else None, TAILS: "kept" if lanes.needs_tails(queue) else None}
+
+
+def is_prepared(connection: Connection, queue: QueueSettings, now: str) -> bool:
+    """Return whether the order can be asked for as things are."""
+    run = connection.execute
+    due = run(sql.NEXT_DUE).fetchone()[0]
+    if due is not None and due <= now:
+        return False
+    wanted = wanted_keys(queue)
+    if any(noted(run, name) != value for name, value in wanted.items()):
+        return False
+    return wanted[TAILS] is None or run("SELECT 1 FROM stale LIMIT 1").fetchone() is None
+
+
+def noted(run: Callable[..., Cursor], name: str) -> str | None:
+    """Return what the index notes under a name."""
+    row = run(sql.META, (name,)).fetchone()
+    return None if row is None else row[0]

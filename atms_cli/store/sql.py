@@ -6,7 +6,7 @@ They are Python constants and not .sql files because a compiled module loads fas
 from __future__ import annotations
 
 #: Changing the schema means raising this: an index of another version is dropped and rebuilt from the journal.
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -37,6 +37,7 @@ CREATE INDEX tasks_ready ON tasks (lane, pin, level, since, nudge, born, demand)
 CREATE INDEX tasks_ready_by_group ON tasks (lane, grp, level, since, nudge, born, demand) WHERE bucket = 'ready' AND grp IS NOT NULL;
 CREATE INDEX tasks_ready_by_tail ON tasks (lane, tail DESC, level, since, nudge, born, demand) WHERE bucket = 'ready' AND tail IS NOT NULL;
 CREATE INDEX tasks_ready_by_deadline ON tasks (lane, deadline, born) WHERE bucket = 'ready' AND deadline IS NOT NULL;
+CREATE INDEX tasks_ready_by_risk ON tasks (lane, risk) WHERE bucket = 'ready' AND risk IS NOT NULL;
 CREATE INDEX tasks_delayed ON tasks (not_before) WHERE bucket = 'delayed';
 CREATE INDEX tasks_recurring ON tasks (not_before) WHERE bucket = 'recurring';
 CREATE INDEX tasks_in_families ON tasks (parent) WHERE parent IS NOT NULL;
@@ -248,6 +249,10 @@ READY_BY_TAIL = (
 READY_AT_RISK = (
     "SELECT id FROM tasks INDEXED BY tasks_ready_by_deadline WHERE bucket = 'ready' AND deadline IS NOT NULL AND lane = ? AND +pin = 0 "
     f"AND risk <= ? {LEFT_OUT} ORDER BY deadline, born"
+)
+SOME_AT_RISK = (
+    "SELECT id, deadline, born FROM tasks INDEXED BY tasks_ready_by_risk WHERE bucket = 'ready' AND risk IS NOT NULL AND lane = ? AND risk <= ? "
+    f"AND +pin = 0 {LEFT_OUT} LIMIT ?"
 )
 ENDS_OF_LANE = "SELECT min(pin), max(pin) FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ?"
 #: The place of a task; of those that have waited as long, the nudge next to its own, and who has the same and was born earlier.

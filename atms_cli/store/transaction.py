@@ -150,10 +150,12 @@ class Transaction:
 
     def queue(self, settings: QueueSettings) -> ReadModel:
         """Return the read model with all that the order of the queue needs."""
-        from atms_cli.store.preparing import is_prepared, prepare
+        from atms_cli.store.sortkeys import is_prepared
 
         read, connection = self.read, self._index.connection
         if not is_prepared(connection, settings, self.now):
+            from atms_cli.store.preparing import prepare
+
             prepare(connection, self._event_at, settings, self.now)
         return read
 

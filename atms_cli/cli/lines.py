@@ -1,0 +1,35 @@
+"""A task in one line, which is all that most commands say."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from atms_cli.cli.call import Call
+    from atms_cli.domain.records import Task
+
+#: Symbol and style of each status; the symbol says it without colour.
+STATUS_MARKS: dict[str, tuple[str, str]] = {
+    "created": ("·", "dim"),
+    "queued": ("○", ""),
+    "assigned": ("◔", "cyan"),
+    "in_progress": ("▶", "cyan"),
+    "validating": ("◑", "cyan"),
+    "review": ("?", "yellow"),
+    "blocked": ("■", "yellow"),
+    "completed": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "cancelled": ("–", "dim"),
+    "archived": ("–", "dim"),
+}
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line; what would command the terminal is shown as a replacement character."""
+    line = " ".join(text.split())
+    return line if line.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in line)
+
+
+def task_line(call: Call, task: Task) -> str:
+    """Return a task in one line."""
+    mark, style = STATUS_MARKS[task["status"]]
+    return f"{call.style(mark, style) if style else mark} {call.style(task['id'], 'bold')}  {one_line(task['title'])}"
