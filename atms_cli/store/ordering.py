@@ -73,8 +73,9 @@ def _by_group(run: Run, lane: str, settings: LaneSettings, now: str) -> Iterator
     from atms_cli.domain.shares import interleave
 
     def of_group(group: str) -> Iterator[str]:
+        # Asked for nothing until the group has its turn: there may be hundreds.
         runs = [run(sql.READY_OF_GROUP, (lane, group, level)) for level in _LEVELS]
-        return merge(runs, "priority", settings["ageing"])
+        yield from merge(runs, "priority", settings["ageing"])
 
     usage = {str(group): (float(value), str(at)) for group, value, at in run(sql.USAGE, (lane,)).fetchall()}
     heads = {group: of_group(group) for group in groups_with_ready(run, lane)}
