@@ -69,6 +69,7 @@ def chain(report: Report, atms: str, directory: str, size: int, rounds: int) -> 
         "a new task waits for one in the middle": lambda: ["depend", next(spare), "--on", next(deep)],
         "one in the middle waits for a new task": lambda: ["depend", next(deep), "--on", next(spare)],
         "one in the middle waits for the first": lambda: ["depend", next(deep), "--on", links[0]],
+        "one in the middle waits for one a quarter behind": lambda: ["depend", next(deep), "--on", links[size // 4]],
     }
 
     def call(words: Callable[[], list[str]]) -> Callable[[], Sample]:

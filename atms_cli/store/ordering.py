@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     Run = Callable[..., Cursor]
 
 _LEVELS = range(len(PRIORITIES))
+#: So many tasks are sorted in no time.
+_FEW = 500
 
 
 def lanes_with_ready(run: Run) -> list[str]:
@@ -26,7 +28,7 @@ def lanes_with_ready(run: Run) -> list[str]:
 
 def groups_with_ready(run: Run, lane: str) -> list[str]:
     """Return the names of the groups of a lane in which a task is ready."""
-    return list(_names(lambda last: run(sql.NEXT_GROUP, (lane, last)).fetchone()[0]))
+    return [str(row[0]) for row in run(sql.GROUPS, (lane,))]
 
 
 def _names(following: Callable[[str], str | None]) -> Iterator[str]:
@@ -84,7 +86,8 @@ def _by_group(run: Run, lane: str, settings: LaneSettings, now: str) -> Iterator
 
 def _by_deadline(run: Run, lane: str, settings: LaneSettings, now: str) -> Iterator[str]:
     taken: set[str] = set()
-    for task_id in _ids(run(sql.READY_AT_RISK, (lane, now))):
+    are_many = run(sql.MANY_AT_RISK, (lane, now, _FEW)).fetchone() is not None
+    for task_id in _ids(run(sql.READY_AT_RISK if are_many else sql.FEW_READY_AT_RISK, (lane, now))):
         taken.add(task_id)
         yield task_id
     for task_id in _by_level(run, lane, settings, now):
