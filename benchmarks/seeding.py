@@ -71,6 +71,18 @@ def add(workspace: OpenWorkspace, count: int, fields: Fields, stages: Sequence[s
     return ids
 
 
+def chain(workspace: OpenWorkspace, size: int) -> list[str]:
+    """Record tasks each of which waits for the one before; return their ids."""
+    ids = [workspace.ids.task() for _ in range(size)]
+
+    def life(number: int) -> list[Fact]:
+        fields: JsonObject = {**plain(number), "dependencies": ids[max(0, number - 1) : number]}
+        return _life(ids[number], fields, (), agent=workspace.actor)
+
+    _record(workspace, size, life)
+    return ids
+
+
 def full_lives(workspace: OpenWorkspace, count: int) -> None:
     """Record tasks that are all done."""
     add(workspace, count, plain, _FULL)

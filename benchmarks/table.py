@@ -18,6 +18,7 @@ from os.path import abspath, dirname, join
 from time import gmtime, strftime
 
 import measure
+import order
 import peers
 import run
 import store
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     Titled = tuple[str, Callable[[], str]]
 
 _LIMIT_S = 3600
-_PARTS = ("commands", "store", "run")
+_PARTS = ("commands", "order", "store", "run")
 _PEER_SIZES = (100, 10_000)
 _LONG_QUEUE = 10_000
 _WRITERS = 8
@@ -122,6 +123,8 @@ class Benchmark:
         """Return the title of one table after the other, and what measures and makes it."""
         if "commands" in parts:
             yield from self._of_commands()
+        if "order" in parts:
+            yield from self._of_order()
         if "store" in parts:
             yield from self._of_store()
         if "run" in parts:
@@ -134,6 +137,17 @@ class Benchmark:
             self._commands.seed(size)
         yield "What is called often, in multiples of `python -c pass`", self._commands.measure_usual
         yield _OTHERS, self._commands.measure_others
+
+    def _of_order(self) -> Iterator[Titled]:
+        report, extent, size = self._report, self._extent, max(self._extent.sizes)
+        yield (
+            f"What is next of {count(size)} ready tasks, in multiples of `python -c pass`",
+            lambda: order.strategies(report, self._atms, self._python, self._directory, size, extent.rounds),
+        )
+        yield (
+            f"A dependency inside a chain of {count(size)} tasks",
+            lambda: order.chain(report, self._atms, self._directory, size, extent.rounds),
+        )
 
     def _of_store(self) -> Iterator[Titled]:
         extent, full = self._extent, store.full_workspace(self._directory)

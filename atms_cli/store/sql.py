@@ -37,7 +37,7 @@ CREATE INDEX tasks_ready ON tasks (lane, pin, level, since, nudge, born, demand)
 CREATE INDEX tasks_ready_by_group ON tasks (lane, grp, level, since, nudge, born, demand) WHERE bucket = 'ready' AND grp IS NOT NULL;
 CREATE INDEX tasks_ready_by_tail ON tasks (lane, tail DESC, level, since, nudge, born, demand) WHERE bucket = 'ready' AND tail IS NOT NULL;
 CREATE INDEX tasks_ready_by_deadline ON tasks (lane, deadline, born) WHERE bucket = 'ready' AND deadline IS NOT NULL;
-CREATE INDEX tasks_ready_by_risk ON tasks (lane, risk) WHERE bucket = 'ready' AND risk IS NOT NULL;
+CREATE INDEX tasks_ready_by_risk ON tasks (lane, risk) WHERE bucket = 'ready' AND deadline IS NOT NULL;
 CREATE INDEX tasks_delayed ON tasks (not_before) WHERE bucket = 'delayed';
 CREATE INDEX tasks_recurring ON tasks (not_before) WHERE bucket = 'recurring';
 CREATE INDEX tasks_in_families ON tasks (parent) WHERE parent IS NOT NULL;
@@ -230,7 +230,9 @@ DROP_STALE = "DELETE FROM stale"
 
 #: The next lane with ready tasks behind a name; walking the lanes costs a step each, however many tasks there are.
 NEXT_LANE = "SELECT min(lane) FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane > ?"
-NEXT_GROUP = "SELECT min(grp) FROM tasks INDEXED BY tasks_ready_by_group WHERE bucket = 'ready' AND grp IS NOT NULL AND lane = ? AND grp > ?"
+#: All of them in one statement, since there may be hundreds.
+_NEXT_GROUP = "SELECT min(grp) FROM tasks INDEXED BY tasks_ready_by_group WHERE bucket = 'ready' AND grp IS NOT NULL AND lane = ?1 AND grp > "
+GROUPS = f"WITH RECURSIVE named (grp) AS ({_NEXT_GROUP} '' UNION ALL SELECT ({_NEXT_GROUP} named.grp) FROM named WHERE grp IS NOT NULL) SELECT grp FROM named WHERE grp IS NOT NULL"
 #: Without tasks of some demands (domain/matching.py), a JSON array.
 LEFT_OUT = "AND demand NOT IN (SELECT value FROM json_each(?))"
 _READY = "SELECT id, since FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ? AND "
@@ -246,13 +248,13 @@ READY_BY_TAIL = (
     "SELECT id FROM tasks INDEXED BY tasks_ready_by_tail WHERE bucket = 'ready' AND tail IS NOT NULL AND lane = ? AND +pin = 0 "
     f"{LEFT_OUT} ORDER BY tail DESC, level, since, nudge, born"
 )
+_AT_RISK = "FROM tasks INDEXED BY tasks_ready_by_risk WHERE bucket = 'ready' AND deadline IS NOT NULL AND lane = ? AND +pin = 0 AND risk <= ?"
+#: Whether there are more than so many at risk. Few are sorted; many are met soon on the way along all deadlines.
+MANY_AT_RISK = f"SELECT 1 {_AT_RISK} LIMIT 1 OFFSET ?"
+FEW_READY_AT_RISK = f"SELECT id {_AT_RISK} {LEFT_OUT} ORDER BY deadline, born"
 READY_AT_RISK = (
     "SELECT id FROM tasks INDEXED BY tasks_ready_by_deadline WHERE bucket = 'ready' AND deadline IS NOT NULL AND lane = ? AND +pin = 0 "
     f"AND risk <= ? {LEFT_OUT} ORDER BY deadline, born"
-)
-SOME_AT_RISK = (
-    "SELECT id, deadline, born FROM tasks INDEXED BY tasks_ready_by_risk WHERE bucket = 'ready' AND risk IS NOT NULL AND lane = ? AND risk <= ? "
-    f"AND +pin = 0 {LEFT_OUT} LIMIT ?"
 )
 ENDS_OF_LANE = "SELECT min(pin), max(pin) FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ?"
 #: The place of a task; of those that have waited as long, the nudge next to its own, and who has the same and was born earlier.

@@ -896,3 +896,17 @@ def _arrive(ws: FakeWorkspace, found: Sequence[tuple[str, str, str, str, str]]) 
             given_["complexity"] = complexity
             facts += decisions.create(task_id, given_, created_by="ann", draft=False)
         tx.record(facts)
+
+
+@pytest.mark.parametrize("at_risk", [0, 5, 499, 500, 501, 700])
+def test_what_is_at_risk_comes_first_by_deadline_however_much_it_is(ws: FakeWorkspace, at_risk: int) -> None:
+    configure(ws, strategy="deadline")
+    wanted: list[str] = []
+    with ws.store.writing("ann") as tx:
+        for number in range(at_risk + 20):
+            # Two hours are risk for an hour's work; beyond them nothing is.
+            due = plus(tx.now, 3600 - number) if number < at_risk else plus(tx.now, 8000 + number)
+            given_: JsonObject = {"title": "Work", "deadline": due, "estimated_effort": 60}
+            tx.record(decisions.create(f"d{number:03d}", given_, created_by="ann", draft=False))
+            wanted.insert(0 if number < at_risk else len(wanted), f"d{number:03d}")
+    assert order(ws) == wanted
