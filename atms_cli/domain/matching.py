@@ -44,6 +44,11 @@ def choose(agents: Sequence[Agent], task: Task, load: Mapping[str, int]) -> Agen
     )
 
 
+def holds_something(demand: str) -> bool:
+    """Return whether tasks of a demand hold something while they run."""
+    return "holds=" in demand or "exclusive=" in demand
+
+
 def demand(task: Task) -> str:
     """Return what a task asks of whoever runs it, so that of two with the same demand either both can start or none.
 

@@ -24,7 +24,7 @@ class Throttle:
 
     def __init__(self, ws: Workspace, read: ReadModel, force: Sequence[Agent], now: str) -> None:
         queue = ws.config["queue"]
-        active = read.active()
+        running = read.running()
         rates = _rates(queue, force)
         weekday, minute = ws.clock.local()
         self._limits: Limits = {
@@ -38,9 +38,9 @@ class Throttle:
             "weekday": weekday,
             "minute": minute,
             "stopped": {_scope_of(aggregate): "paused" for aggregate in read.switches("paused")},
-            "running": _running(active),
+            "running": _running(running),
             "starts": {scope: _starts(read, scope, rate[0]) for scope, rate in rates.items()},
-            "held": limits.held_by(active),
+            "held": limits.held_by(read.task(key) for key, _, _, its in running if matching.holds_something(its)),
         }
         #: Limits of time that kept something back, by the aggregate that stands for them in the journal.
         self.reached: dict[str, JsonObject] = {}
@@ -73,10 +73,10 @@ def _scope_of(aggregate: str) -> str:
     return "queue" if aggregate == lanes.WHOLE else aggregate.replace("/", " ", 1)
 
 
-def _running(active: Sequence[Task]) -> dict[str, int]:
+def _running(found: Sequence[tuple[str, str, str | None, str]]) -> dict[str, int]:
     running: dict[str, int] = {}
-    for task in active:
-        for scope in limits.scopes(lanes.name_of(task), task["assigned_agent"]):
+    for _, lane, agent, _ in found:
+        for scope in limits.scopes(lane, agent):
             running[scope] = running.get(scope, 0) + 1
     return running
 

@@ -311,11 +311,18 @@ def claim(ws: Workspace, task_id: str | None, *, agent: str | None, lease_s: flo
         lease: Lease = {
             "agent": name, "token": ws.ids.token(), "expires_at": moment.plus(tx.now, lease_s or ws.config["claims"]["lease"]),
         }  # fmt: skip
-        blocked_by = [blocker["id"] for blocker in tx.read.blockers(chosen["id"])]
-        tx.record(decisions.claim(chosen, lease, blocked_by, tx.now))
+        # What the queue gives waits for nothing.
+        blocked_by = [blocker["id"] for blocker in tx.read.blockers(chosen["id"])] if task_id else []
+        claimed: Task | None = chosen
+        for event in tx.record(decisions.claim(chosen, lease, blocked_by, tx.now)):
+            claimed = tasks.evolve(claimed, event)
         tx.beat(name)
-        tx.gave(lanes.name_of(chosen))
-        return _with_blockers(tx.read, chosen["id"])
+        if ws.config["queue"]["lanes"] or chosen["lane"]:
+            tx.gave(lanes.name_of(chosen))
+    # Only now is it on the disk.
+    if claimed is None:
+        raise TypeError(chosen)
+    return {**claimed, "blocked_by": blocked_by}
 
 
 def _best(ws: Workspace, tx: Transaction, name: str) -> Task:
@@ -352,6 +359,8 @@ def _way_on(limit: JsonObject) -> str:
 
 
 def _known_agent(ws: Workspace, read: ReadModel, name: str) -> Agent | None:
+    if name not in ws.config["agents"] and read.agent(name) is None:
+        return None
     from atms_cli.services.agents import known
 
     return known(ws, read).get(name)

@@ -143,6 +143,10 @@ class ReadModel:
         """Return how many ready tasks of a lane and level wait since before a time."""
         return int(self._run(sql.STARVING, (lane, own_level, before)).fetchone()[0])
 
+    def running(self) -> list[tuple[str, str, str | None, str]]:
+        """Return id, lane, agent and demand of the tasks that somebody is at work on."""
+        return self._run(sql.RUNNING).fetchall()
+
     def active(self) -> list[Task]:
         """Return the tasks that somebody is at work on."""
         return [task for status in ACTIVE for task in self.of_status(status)]

@@ -282,6 +282,7 @@ NEXT_DUE = "SELECT min(not_before) FROM tasks INDEXED BY tasks_delayed WHERE buc
 EXPIRED = "SELECT id FROM tasks INDEXED BY tasks_leased WHERE lease_ends <= ? ORDER BY lease_ends"
 NEXT_EXPIRY = "SELECT min(lease_ends) FROM tasks INDEXED BY tasks_leased WHERE lease_ends IS NOT NULL"
 OF_STATUS = "SELECT doc FROM tasks INDEXED BY tasks_by_status WHERE status = ? ORDER BY closed, born"
+RUNNING = "SELECT id, lane, agent, demand FROM tasks INDEXED BY tasks_by_status WHERE status IN ('assigned', 'in_progress', 'validating')"
 LOAD = (
     "SELECT agent, count(*) FROM tasks INDEXED BY tasks_by_status "
     "WHERE status IN ('assigned', 'in_progress', 'validating') AND agent IS NOT NULL GROUP BY agent"
