@@ -270,7 +270,7 @@ def contents(store: EventStore) -> dict[str, list[tuple[object, ...]]]:
         "CASE bucket WHEN 'delayed' THEN 'going' ELSE outcome END, blockers FROM tasks ORDER BY id",
         "counts": "SELECT CASE bucket WHEN 'delayed' THEN 'ready' ELSE bucket END AS b, sum(n) FROM counts GROUP BY b HAVING sum(n) > 0",
         "dependencies": "SELECT task, needs, kind FROM dependencies ORDER BY task, needs",
-        "forward": "SELECT task, needs, born FROM forward ORDER BY task, needs",
+        "forward": "SELECT task, needs, born, waiting FROM forward ORDER BY task, needs",
         "tags": "SELECT tag, task, closed, born FROM tags ORDER BY tag, task",
         "attempts": "SELECT run, task, started, lane, agent, at, doc FROM attempts ORDER BY run",
         "agents": "SELECT name, doc FROM agents ORDER BY name",

@@ -190,13 +190,22 @@ def _way_back(read: ReadModel, task_id: str, other: str) -> list[str] | None:
     """Return the ids from a task along what it waits for to another one, or None if there is no way.
 
     A way leads from younger tasks to older ones, unless somewhere an older one waits for a younger. So mostly the times of
-    birth tell that there is none; else it is looked for from both ends.
+    birth tell that there is none; else it is looked for from both ends, among those that can be on it: what is older
+    than the task, and than all that wait for a younger, leads back to no younger one; and the like at the other end.
     """
-    if task_id != other and read.born(task_id) > max(read.born(other), read.youngest_forward()):
+    own, others = read.born(task_id), read.born(other)
+    oldest, youngest = read.forward_span() or (own, others)
+    oldest, youngest = min(own, oldest), max(others, youngest)
+    if task_id != other and (own > youngest or others < oldest):
         return None
     from atms_cli.domain.criticalpath import search_both_ways
 
-    return search_both_ways(other, task_id, read.needs, read.dependents)
+    return search_both_ways(
+        other,
+        task_id,
+        lambda each: [need for need in read.needs(each) if read.born(need) >= oldest],
+        lambda each: [waiting for waiting in read.dependents(each) if read.born(waiting) <= youngest],
+    )
 
 
 def enqueue(ws: Workspace, task_ids: Sequence[str]) -> list[Task]:

@@ -117,7 +117,7 @@ _TABLES = (
     f"SELECT {_BUCKET} AS b, sum(n) FROM counts GROUP BY b HAVING sum(n) > 0",  # noqa: S608  likewise
     "SELECT key, id, type, replica, segment, offset FROM events",
     "SELECT task, needs, kind FROM dependencies",
-    "SELECT task, needs, born FROM forward",
+    "SELECT task, needs, born, waiting FROM forward",
     "SELECT task, tag, closed, born FROM tags",
     "SELECT run, task, started, lane, agent, at, doc FROM attempts",
     "SELECT name, doc FROM agents",

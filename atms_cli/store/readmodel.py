@@ -190,9 +190,10 @@ class ReadModel:
         row = self._run(sql.BORN, (task_id,)).fetchone()
         return "" if row is None else str(row[0])
 
-    def youngest_forward(self) -> str:
-        """Return when the youngest task was born that an older one waits for; empty if there is none."""
-        return str(self._run(sql.YOUNGEST_FORWARD).fetchone()[0] or "")
+    def forward_span(self) -> tuple[str, str] | None:
+        """Return when the oldest task was born that waits for a younger, and the youngest that an older waits for, if any."""
+        oldest, youngest = self._run(sql.FORWARD_SPAN).fetchone()
+        return None if oldest is None else (str(oldest), str(youngest))
 
     def dependents(self, task_id: str) -> list[str]:
         """Return the ids of the tasks that wait for one."""

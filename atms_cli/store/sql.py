@@ -57,8 +57,11 @@ CREATE TABLE dependencies (task TEXT NOT NULL, needs TEXT NOT NULL, kind TEXT NO
 CREATE INDEX dependencies_by_need ON dependencies (needs, task, kind);
 CREATE INDEX dependencies_soft ON dependencies (needs) WHERE kind = 'soft';
 -- Pairs of which the one that is waited for is the younger: few, and only through them can a circle close.
-CREATE TABLE forward (task TEXT NOT NULL, needs TEXT NOT NULL, born TEXT NOT NULL, PRIMARY KEY (task, needs)) WITHOUT ROWID;
+CREATE TABLE forward (
+  task TEXT NOT NULL, needs TEXT NOT NULL, born TEXT NOT NULL, waiting TEXT NOT NULL, PRIMARY KEY (task, needs)
+) WITHOUT ROWID;
 CREATE INDEX forward_by_birth ON forward (born);
+CREATE INDEX forward_by_waiting ON forward (waiting);
 CREATE INDEX forward_by_need ON forward (needs);
 -- How much each group of a lane was given, decayed (domain/shares.py), and when last.
 CREATE TABLE usage (lane TEXT NOT NULL, grp TEXT NOT NULL, value REAL NOT NULL, at TEXT NOT NULL, PRIMARY KEY (lane, grp)) WITHOUT ROWID;
@@ -205,16 +208,16 @@ PAIRS_ALL = "SELECT d.task, d.needs FROM dependencies d JOIN tasks w ON w.id = d
 LEVELS_ALL = "SELECT id, own FROM tasks WHERE closed = 0 AND id IN (SELECT task FROM dependencies UNION SELECT needs FROM dependencies)"
 
 PUT_FORWARD = (
-    "INSERT OR REPLACE INTO forward (task, needs, born) SELECT w.id, t.id, t.born FROM tasks w JOIN tasks t "
+    "INSERT OR REPLACE INTO forward (task, needs, born, waiting) SELECT w.id, t.id, t.born, w.born FROM tasks w JOIN tasks t "
     "WHERE w.id = ? AND t.id = ? AND t.born > w.born"
 )
 DROP_FORWARD = "DELETE FROM forward WHERE task = ? AND needs = ?"
 FORGET_FORWARD = "DELETE FROM forward WHERE task = ? OR needs = ?"
 FORWARD_ALL = (
-    "INSERT OR REPLACE INTO forward (task, needs, born) SELECT w.id, t.id, t.born FROM dependencies d JOIN tasks w ON w.id = d.task "
-    "JOIN tasks t ON t.id = d.needs WHERE t.born > w.born"
+    "INSERT OR REPLACE INTO forward (task, needs, born, waiting) SELECT w.id, t.id, t.born, w.born FROM dependencies d "
+    "JOIN tasks w ON w.id = d.task JOIN tasks t ON t.id = d.needs WHERE t.born > w.born"
 )
-YOUNGEST_FORWARD = "SELECT max(born) FROM forward"
+FORWARD_SPAN = "SELECT (SELECT min(waiting) FROM forward), (SELECT max(born) FROM forward)"
 BORN = "SELECT born FROM tasks WHERE id = ?"
 
 USAGE = "SELECT grp, value, at FROM usage WHERE lane = ?"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -765,6 +765,29 @@ def test_a_very_long_chain(ws: FakeWorkspace) -> None:
         tasks.depend(ws, [ids[LONG // 2]], [new], removing=False)
     assert time.perf_counter() - began < 1, "what is near costs nothing"
     assert explaining < 5
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.sampled_from(DEPENDENCY_KINDS)), max_size=25))
+def test_circles_and_nothing_else_are_refused(links: list[tuple[int, int, str]]) -> None:
+    """Looking only among those that can be on the way, by their times of birth, overlooks none."""
+    ws = FakeWorkspace()
+    ids = [add(ws) for _ in range(7)]
+    needs: dict[str, set[str]] = {task_id: set() for task_id in ids}
+
+    def reaches(start: str, goal: str) -> bool:
+        return start == goal or any(reaches(need, goal) for need in needs[start])
+
+    for waiting, needed, kind in links:
+        if reaches(ids[needed], ids[waiting]):
+            with pytest.raises(CycleError) as refusal:
+                tasks.depend(ws, [ids[waiting]], [ids[needed]], removing=False, kind=kind)
+            path = refusal.value.path
+            assert path[0] == path[-1] == ids[waiting]
+            assert all(later in needs[earlier] for earlier, later in pairwise(path[1:]))
+        else:
+            tasks.depend(ws, [ids[waiting]], [ids[needed]], removing=False, kind=kind)
+            needs[ids[waiting]].add(ids[needed])
 
 
 def test_a_circle_of_two_is_refused_softly_too(ws: FakeWorkspace) -> None:
