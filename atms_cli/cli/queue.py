@@ -25,12 +25,13 @@ def status(call: Call) -> None:
 
 
 def _numbers(call: Call, numbers: JsonObject) -> str:
+    from atms_cli.cli.lines import one_line
     from atms_cli.cli.render import pairs, records
 
-    state = [f"paused: {numbers['pause_reason'] or 'no reason given'}"] if numbers["paused"] else []
+    state = [f"paused: {one_line(str(numbers['pause_reason'] or 'no reason given'))}"] if numbers["paused"] else []
     state += ["draining: what is added stays a draft"] if numbers["draining"] else []
     blocked = f"{numbers['blocked']}, {numbers['stuck']} for ever" if numbers["stuck"] else str(numbers["blocked"])
-    lanes = [f"{lane['lane']} ({_lane(lane)})" for lane in records(numbers["lanes"])]
+    lanes = [f"{one_line(str(lane['lane']))} ({_lane(lane)})" for lane in records(numbers["lanes"])]
     rows = [
         ("ready", str(numbers["ready"])),
         ("running", str(numbers["running"])),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from atms_cli.cli.render import cut, plural
+from atms_cli.cli.lines import one_line
+from atms_cli.cli.render import cut, plural, strings
 from atms_cli.domain.moment import describe_duration
 
 TYPE_CHECKING = False
@@ -50,7 +51,8 @@ def line(call: Call, report: JsonObject) -> str:
         )
     if kind == "gate":
         return _gate(call, report)
-    mark, style = _MARKS[kind]
+    # A task may also have been held, archived or the like while it ran.
+    mark, style = _MARKS.get(kind, ("·", "dim"))
     return f"{call.style(mark, style)} {_words(call, kind, report)}"
 
 
@@ -63,18 +65,18 @@ def _gate(call: Call, report: JsonObject) -> str:
 
 def _words(call: Call, kind: str, report: JsonObject) -> str:
     if kind in ("warning", "stopping", "alert"):
-        return str(report["text"])
+        return one_line(str(report["text"]))
     if kind == "calm":
-        return f"over: {report['text']}"
+        return f"over: {one_line(str(report['text']))}"
     if kind == "feature":
         return f"{report['feature']}  {report['from']} → {report['to']}"
     subject = f"{call.style(str(report['task']), 'bold')}  {cut(str(report['title']), _TITLE_COLUMNS)}"
     seconds = report.get("seconds")
     took = f" in {describe_duration(seconds)}" if isinstance(seconds, int | float) else ""
     if kind == "retried":
-        return f"{subject}  {call.style('back in the queue', 'dim')}: {report['reason']}"
+        return f"{subject}  {call.style('back in the queue', 'dim')}: {one_line(str(report['reason']))}"
     who = f" ({report['agent']})" if report.get("agent") and kind in _TRANSIENT else ""
-    why = f": {report['reason']}" if report.get("reason") else ""
+    why = f": {one_line(str(report['reason']))}" if report.get("reason") else ""
     return f"{subject}  {call.style(f'{kind}{took}{who}', 'dim')}{why}"
 
 
@@ -82,15 +84,19 @@ def summary(call: Call, report: JsonObject) -> str:
     """Return the closing words: what became of the work and what to do next."""
     parts = [f"{report['completed']} completed"]
     parts += [f"{report[name]} {name}" for name in ("failed", "blocked", "cancelled", "unassigned") if report[name]]
-    style = "red" if report["failed"] else "yellow" if report["blocked"] or report["unassigned"] else "green"
+    is_open = report["blocked"] or report["unassigned"] or report["left"]
+    style = "red" if report["failed"] else "yellow" if is_open else "green"
     word = "done" if style == "green" and not report["interrupted"] else "ended"
     lines = [call.style(f"{word}: {', '.join(parts)}", style)]
     if report["paused"]:
         lines.append("the queue is paused; go on with: atms queue resume")
     reasons = report["reasons"]
-    lines += [f"  nobody can run {reason}" for reason in (reasons if isinstance(reasons, list) else [])]
-    if report["interrupted"] and report["left"]:
-        lines.append(f"{plural(int(str(report['left'])), 'task')} left; go on with: atms run --drain")
+    lines += [f"  nobody can run {one_line(str(reason))}" for reason in (reasons if isinstance(reasons, list) else [])]
+    lines += [f"  {one_line(str(limit))}" for limit in strings(report["limits"])]
+    left, *out_of_reach = (int(str(report[name])) for name in ("left", "blocked", "unassigned"))
+    runnable = left - sum(out_of_reach)
+    if runnable > 0:
+        lines.append(f"{plural(runnable, 'task')} left; go on with: atms run --drain")
     if report["failed"]:
         lines.append("see why: atms task list --status failed, then atms task logs ID")
         lines.append("try again: atms task retry ID")

@@ -36,7 +36,7 @@ def _given(values: JsonObject) -> JsonObject:
 def environment(pairs: Sequence[str] | None) -> JsonObject:
     """Return NAME=VALUE words as a mapping."""
     for pair in many(pairs):
-        if "=" not in pair:
+        if "=" not in pair[1:]:
             raise UsageError(f"`{pair}` is not an environment variable", "write it as NAME=VALUE")
     split = (pair.partition("=") for pair in many(pairs))
     return {name: value for name, _, value in split}

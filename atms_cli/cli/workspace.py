@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from atms_cli.cli.lines import one_line
 from atms_cli.cli.render import pairs, plural
 from atms_cli.errors import EXIT_REFUSED
 
@@ -79,7 +80,7 @@ def _advice(
     running = report["runner"] is not None
     if queue["paused"]:
         advice.append(
-            f"the queue is paused{f' ({reason})' if (reason := queue['pause_reason']) else ''}: atms queue resume"
+            f"the queue is paused{f' ({reason})' if (reason := one_line(str(queue['pause_reason'] or ''))) else ''}: atms queue resume"
         )
     if report["in_flight"] and not running:
         advice.append(

@@ -86,6 +86,11 @@ def check_fields(fields: Mapping[str, Json]) -> None:
         value = fields.get(name)
         if value is not None and value not in choices:
             raise UsageError(f"`{value}` is not a {name}", f"choose one of: {', '.join(choices)}")
+    for name in ("lane", "exclusive", "tags", "resources"):
+        value = fields.get(name)
+        names = value if isinstance(value, list | tuple) else () if value is None else (value,)
+        if not all(isinstance(each, str) and each.strip() for each in names):
+            raise UsageError(f"an empty name makes no {name.removesuffix('s')}", "leave the option out")
     for name, least in (("estimated_effort", 0), ("actual_effort", 0), ("timeout", 0), ("max_attempts", 1)):
         value = fields.get(name)
         if isinstance(value, int | float) and value < least:

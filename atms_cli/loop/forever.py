@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from atms_cli.bootstrap import OpenWorkspace
-    from atms_cli.domain.records import Json, JsonObject
+    from atms_cli.domain.records import Agent, Json, JsonObject
     from atms_cli.loop.tick import Report
+    from atms_cli.ports import ReadModel
 
 #: How long an older keeper may take to hand over, and how often to look even if nothing was noticed.
 _KEEPER_TIMEOUT_S = 30.0
@@ -289,14 +290,15 @@ class Loop:
             return EXIT_NOTHING_TO_DO
         if self._plan.once:
             return 0 if self._desk.counts["completed"] else EXIT_WORK_FAILED
-        return EXIT_WORK_FAILED if summary["failed"] or summary["blocked"] or summary["unassigned"] else 0
+        is_open = summary["failed"] or summary["blocked"] or summary["unassigned"] or summary["left"]
+        return EXIT_WORK_FAILED if is_open else 0
 
     def _summary(self) -> JsonObject:
         read, now = self._ws.store.queue(self._ws.config["queue"]), to_iso(self._ws.clock.now_ms())
         counts = read.counts()
         force = attempts.workforce(self._ws, read, self._desk.jobs, self._plan.only)
         stranded = attempts.cannot_run(self._ws, read, force, now) if self._plan.drain else []
-        names = ("ready", "delayed", "waiting", "assigned", "in_progress", "validating", "review")
+        names = ("ready", "delayed", "waiting", "blocked", "assigned", "in_progress", "validating", "review")
         return {
             "type": "summary",
             "completed": self._desk.counts["completed"],
@@ -308,8 +310,16 @@ class Loop:
             "left": sum(counts.get(name, 0) for name in names),
             "interrupted": self._stage > 0,
             "paused": read.paused() is not None,
+            "limits": self._limits(read, force, now),
             "reasons": [f"{task['id']} ({task['title']}): {why}" for task, why in stranded[:5]],
         }
+
+    def _limits(self, read: ReadModel, force: Sequence[Agent], now: str) -> list[str]:
+        """Return, in words, what keeps ready tasks from starting."""
+        throttle = dispatch.Throttle(self._ws, read, force, now)
+        found = [throttle.of({}, lane) for lane in read.ready_lanes()]
+        said = [f"{limit['text']}" + (f" until {limit['until']}" if limit["until"] else "") for limit in found if limit]
+        return list(dict.fromkeys(said))
 
 
 class _Signals:

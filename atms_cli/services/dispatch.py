@@ -52,6 +52,12 @@ class Throttle:
             self.reached[f"limit/{found['scope']}"] = {"limit": found["text"], "until": found["until"]}
         return found
 
+    def of_resources(self, task: Task) -> JsonObject | None:
+        """Return what a task has to hold and cannot have, or None."""
+        without: LimitState = {**self._state, "stopped": {}, "running": {}, "starts": {}}
+        unlimited: Limits = {"concurrency": {}, "rates": {}, "quiet": {}, "resources": self._limits["resources"]}
+        return limits.first_limit(task, None, None, unlimited, without)
+
     def started(self, task: Task, agent: Agent) -> None:
         """Count a task as running from now on."""
         self._state = limits.admit(self._state, task, lanes.name_of(task), agent["name"])
@@ -176,3 +182,10 @@ def note_limits(tx: Transaction, throttle: Throttle) -> str | None:
         if name not in throttle.reached and str(about.get("until")) <= tx.now:
             tx.record([("queue.flowing", name, {})])
     return min((str(about["until"]) for about in throttle.reached.values()), default=None)
+
+
+def way_on(limit: JsonObject) -> str:
+    """Say what to do about a limit."""
+    if limit["kind"] == "paused":
+        return "go on with: atms queue resume"
+    return f"try again after {limit['until']}" if limit["until"] else "try again when a task has ended"

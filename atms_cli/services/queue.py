@@ -51,13 +51,21 @@ def upcoming(ws: Workspace, limit: int | None) -> list[Task]:
 
 
 def next_task(ws: Workspace) -> Task:
-    """Return the task that would be given next."""
-    read = ws.store.queue(ws.config["queue"])
-    paused = read.switches("paused")
-    if lanes.WHOLE in paused:
-        raise NothingToDoError("the queue is paused", "go on with: atms queue resume")
-    for task_id in read.ready(ws.config["queue"], _now(ws), [name.removeprefix("lane/") for name in paused]):
-        task = read.task(task_id)
+    """Return the task that would be given next, to somebody who may do anything."""
+    from atms_cli.domain.agent import anonymous
+    from atms_cli.services import dispatch
+
+    read, now = ws.store.queue(ws.config["queue"]), _now(ws)
+    anybody = anonymous(ws.actor)
+    throttle = dispatch.Throttle(ws, read, (), now)
+    limit = throttle.of({}, None)
+    if limit is not None:
+        raise NothingToDoError(str(limit["text"]), dispatch.way_on(limit))
+
+    def fit(task: Task) -> Agent | None:
+        return anybody if throttle.of(task, lanes.name_of(task)) is None else None
+
+    for task, _ in dispatch.choose(ws, read, throttle, fit, 1, now):
         task["blocked_by"] = []
         return task
     raise NothingToDoError("nothing in the queue can be started now", "see what waits for what: atms queue status")
@@ -81,7 +89,9 @@ def status(ws: Workspace) -> JsonObject:
         "recurring": counts.get("recurring", 0),
         "lanes": _lanes(ws, read),
         "throttled": [
-            {"limit": each.get("limit"), "until": each.get("until")} for each in read.switches("throttled").values()
+            {"limit": each.get("limit"), "until": each.get("until")}
+            for each in read.switches("throttled").values()
+            if str(each.get("until")) > _now(ws)
         ],
         "alerts": [{"alert": name.partition("/")[2], **about} for name, about in read.switches("alerted").items()],
     }
@@ -90,9 +100,10 @@ def status(ws: Workspace) -> JsonObject:
 def _lanes(ws: Workspace, read: ReadModel) -> list[JsonObject]:
     """Return what is to be said of each lane that has settings or ready tasks, if there is more than the usual one."""
     names = {*ws.config["queue"]["lanes"], *read.ready_lanes()}
-    if names <= {lanes.DEFAULT}:
-        return []
     paused, draining = read.switches("paused"), read.switches("draining")
+    names |= {key.removeprefix("lane/") for key in (*paused, *draining) if key != lanes.WHOLE}
+    if names <= {lanes.DEFAULT} and f"lane/{lanes.DEFAULT}" not in (*paused, *draining):
+        return []
     return [
         {
             "lane": name, "strategy": lanes.settings_of(ws.config["queue"], name)["strategy"],
@@ -103,6 +114,8 @@ def _lanes(ws: Workspace, read: ReadModel) -> list[JsonObject]:
 
 
 def _aggregate(lane: str | None) -> str:
+    if lane is not None and not lane.strip():
+        raise UsageError("a lane needs a name", "leave --lane out for the whole queue")
     return lanes.WHOLE if lane is None else f"lane/{lane}"
 
 

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from atms_cli.domain.records import Agent, Fact, JsonObject, Lease, Task
+    from atms_cli.domain.records import Agent, Event, Fact, JsonObject, Lease, Task
     from atms_cli.ports import ReadModel, TaskFilter, Transaction, Workspace
 
     Decision = Callable[[Task, Transaction], list[Fact]]
@@ -45,12 +45,22 @@ def add(
             record["parent_id"] = tx.read.resolve(str(record["parent_id"]))
         check_gates(ws, record)
         (born,) = tx.record(decisions.create(task_id, record, created_by=ws.actor, draft=draft))
-        blockers = tx.read.blockers(task_id) if needs else ()
+        if "failure" in needs.values():
+            from atms_cli.services.consequences import follow
+
+            # What is only done if another fails is not needed if that has ended well already.
+            follow(tx, [other for other, kind in needs.items() if kind == "failure"])
+        created = _with_blockers(tx.read, task_id) if needs else _as_born(born)
     # Only now is it on the disk.
-    created = tasks.evolve(None, born)
-    if created is None:
-        raise TypeError(born)
-    return {**created, "blocked_by": [blocker["id"] for blocker in blockers]}
+    return created  # noqa: RET504
+
+
+def _as_born(event: Event) -> Task:
+    """Return a task that nothing has happened to yet; nobody has to ask the index for it."""
+    task = tasks.evolve(None, event)
+    if task is None:
+        raise TypeError(event)
+    return {**task, "blocked_by": []}
 
 
 def is_draining(tx: Transaction, fields: Mapping[str, object]) -> bool:
@@ -225,9 +235,22 @@ def start(ws: Workspace, task_ids: Sequence[str], *, agent: str | None, token: s
     def decide(task: Task, tx: Transaction) -> list[Fact]:
         decisions.guard(task, name, token, tx.now)
         blocked_by = [blocker["id"] for blocker in tx.read.blockers(task["id"])]
+        if task["status"] in ("created", "queued"):
+            _refuse_held(ws, tx, task)
         return decisions.start(task, agent=name, run=None, blocked_by=blocked_by)
 
     return _on_each(ws, task_ids, decide)
+
+
+def _refuse_held(ws: Workspace, tx: Transaction, task: Task) -> None:
+    """Refuse a task that needs what others hold; also by name nobody gets past that."""
+    if not task["resources"] and not task["exclusive"]:
+        return
+    from atms_cli.services import dispatch
+
+    limit = dispatch.Throttle(ws, tx.read, (), tx.now).of_resources(task)
+    if limit is not None:
+        raise ConflictError(str(limit["text"]), f"wait until it is free: atms queue explain {task['id']}")
 
 
 def fail(ws: Workspace, task_ids: Sequence[str], reason: str | None, token: str | None) -> list[Task]:
@@ -322,6 +345,8 @@ def claim(ws: Workspace, task_id: str | None, *, agent: str | None, lease_s: flo
         }  # fmt: skip
         # What the queue gives waits for nothing.
         blocked_by = [blocker["id"] for blocker in tx.read.blockers(chosen["id"])] if task_id else []
+        if chosen["status"] == "queued":
+            _refuse_held(ws, tx, chosen)
         claimed: Task | None = chosen
         for event in tx.record(decisions.claim(chosen, lease, blocked_by, tx.now)):
             claimed = tasks.evolve(claimed, event)
@@ -348,7 +373,7 @@ def _best(ws: Workspace, tx: Transaction, name: str) -> Task:
     throttle = dispatch.Throttle(ws, tx.queue(ws.config["queue"]), [agent], tx.now)
     limit = throttle.of({}, None, name)
     if limit is not None:
-        raise NothingToDoError(str(limit["text"]), _way_on(limit))
+        raise NothingToDoError(str(limit["text"]), dispatch.way_on(limit))
 
     def fit(task: Task) -> Agent | None:
         may = known is None or refusal(agent, task) is None
@@ -359,12 +384,6 @@ def _best(ws: Workspace, tx: Transaction, name: str) -> Task:
     raise NothingToDoError(
         "nothing in the queue can be started now", "see what waits for what: atms task list --blocked"
     )
-
-
-def _way_on(limit: JsonObject) -> str:
-    if limit["kind"] == "paused":
-        return "go on with: atms queue resume"
-    return f"try again after {limit['until']}" if limit["until"] else "try again when a task has ended"
 
 
 def _known_agent(ws: Workspace, read: ReadModel, name: str) -> Agent | None:

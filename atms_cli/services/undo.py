@@ -50,7 +50,15 @@ def undo(ws: Workspace, count: int) -> list[JsonObject]:
 def _changes(events: Sequence[Event], actor: str) -> list[list[Event]]:
     """Return an actor's changes that still stand, newest first."""
     undone = {str(each) for event in events for each in _undone_by(event)}
-    own = [event for event in events if event["actor"] == actor and event["id"] not in undone and not _undone_by(event)]
+    own = [
+        event
+        for event in events
+        if event["actor"] == actor
+        and event["id"] not in undone
+        and not _undone_by(event)
+        # That a setting was changed is only noted; what it was stands in nobody's events.
+        and not event["type"].startswith("settings.")
+    ]
     return [list(group) for _, group in groupby(reversed(own), key=lambda event: event["at"])]
 
 

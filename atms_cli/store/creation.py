@@ -13,7 +13,7 @@ _TEMPLATE = """\
 version: 1
 
 queue:
-  strategy: priority      # or fifo, lifo
+  strategy: priority      # or fifo, lifo, dependency, round_robin, fair_share, deadline
   ageing: 24h             # waiting this long is worth one level of priority
 
 execution:

@@ -170,8 +170,11 @@ class Projector:
             return
         result = event["data"].get("result")
         code = result.get("exit_code") if isinstance(result, dict) else None
+        # Who puts an attempt back uncounted has stopped it; it has not failed.
+        is_uncounted = event["type"] == "task.retried" and "attempts" in event["data"]
         attempt |= {
-            "status": _ATTEMPT_ENDS[event["type"]], "exit_code": code, "reason": event["data"].get("reason"), "ended_at": event["at"],
+            "status": "released" if is_uncounted else _ATTEMPT_ENDS[event["type"]],
+            "exit_code": code, "reason": event["data"].get("reason"), "ended_at": event["at"],
         }  # fmt: skip
         self._replace_attempt(attempt)
 

@@ -60,10 +60,18 @@ class Replication:
         return replica, sizes
 
     def content(self, replica: str, name: str, size: int) -> bytes:
-        """Return the first bytes of a segment, made durable before anyone else may see them."""
-        with open(join(self._root, replica, name), "rb") as file:
+        """Return the first bytes of a segment, made durable before anyone else may see them.
+
+        Raises:
+            DamagedError: a line is damaged; others must not get it, for then nobody could give the good one back.
+
+        """
+        path = join(self._root, replica, name)
+        with open(path, "rb") as file:
             os.fsync(file.fileno())
-            return file.read(size)
+            content = file.read(size)
+        _refuse_damaged(path, content)
+        return content
 
     def known_size(self, replica: str, name: str) -> int:
         """Return how many bytes of a segment are here, in whole batches."""
@@ -266,6 +274,16 @@ class Replication:
         except OSError as error:
             raise AtmsError(
                 f"cannot write {directory}/{name}: {error.strerror}", "free some space and sync again"
+            ) from error
+
+
+def _refuse_damaged(path: str, content: bytes) -> None:
+    for number, line in enumerate(content.splitlines(keepends=True), start=1):
+        try:
+            codec.decode(line)
+        except (AtmsError, *_NONSENSE) as error:
+            raise DamagedError(
+                f"{path}:{number} is damaged, so nothing was given to others", "see: atms doctor"
             ) from error
 
 
