@@ -37,7 +37,8 @@ def explained(call: Call, explanation: JsonObject) -> str:
     if explanation["status"] == "queued":
         lines.append(f"  {_priority(explanation)}")
     if isinstance(explanation["forecast"], dict):
-        lines.append(f"  {_forecast(explanation['forecast'])}")
+        is_held = isinstance(explanation["rank"], int) and waits
+        lines.append(f"  {'once nothing holds it back: ' if is_held else ''}{_forecast(explanation['forecast'])}")
     return "\n".join(lines)
 
 

@@ -55,6 +55,9 @@ Parent = Annotated[str | None, Option("--parent", metavar="ID", help="The task t
 FeatureOf = Annotated[str | None, Option("--feature", metavar="ID", help="The feature that this task belongs to.")]
 Tags = Annotated[list[str] | None, Option("-t", "--tag", metavar="TAG", help="A label; repeatable.")]
 Untags = Annotated[list[str] | None, Option("--untag", metavar="TAG", help="Take a label away; repeatable.")]
+Clears = Annotated[
+    list[str] | None, Option("--clear", metavar="OPTION", help="Forget what was given, like deadline; repeatable.")
+]
 Capabilities = Annotated[
     list[str] | None, Option("--cap", metavar="CAPABILITY", help="What it takes to do this; repeatable.")
 ]

@@ -131,8 +131,7 @@ def _criteria(task: Mapping[str, object]) -> list[str]:
 
 
 def _facts(task: Mapping[str, object], now: str) -> list[tuple[str, str]]:
-    lease = task["lease"]
-    effort = task["estimated_effort"]
+    lease, effort, recurrence = task["lease"], task["estimated_effort"], task["recurrence"]
     status = str(task["status"]).replace("_", " ")
     return [
         ("status", f"{status}: {task['reason']}" if task["reason"] else status),
@@ -142,12 +141,16 @@ def _facts(task: Mapping[str, object], now: str) -> list[tuple[str, str]]:
         ("parent", str(task["parent_id"] or "")),
         ("agent", str(task["assigned_agent"] or task["agent"] or "")),
         ("lease", f"until {lease['expires_at']}" if isinstance(lease, dict) else ""),
-        ("needs", ", ".join(strings(task["required_capabilities"]))),
+        ("lane", str(task["lane"] or "")),
+        ("takes", ", ".join(strings(task["required_capabilities"]))),
+        ("needs", ", ".join(strings(task["resources"]))),
+        ("exclusive", str(task["exclusive"] or "")),
         ("tags", ", ".join(strings(task["tags"]))),
         ("effort", describe_duration(float(effort) * 60) if isinstance(effort, int | float) else ""),
         ("value", str(task["business_value"])),
         ("deadline", str(task["deadline"] or "")),
         ("not before", str(task["not_before"] or "")),
+        ("every", f"{recurrence['cron']}, missed: {recurrence['missed']}" if isinstance(recurrence, dict) else ""),
         ("command", str(task["command"] or "")),
         ("created", f"{task['created_at']} ({describe_duration(seconds_between(str(task['created_at']), now))} ago)"),
         ("completed", str(task["completed_at"] or "")),

@@ -191,6 +191,7 @@ def update(
     feature: o.FeatureOf = None,
     tag: o.Tags = None,
     untag: o.Untags = None,
+    clear: o.Clears = None,
     cap: o.Capabilities = None,
     gate: o.GateNames = None,
     criterion: o.Criteria = None,
@@ -216,6 +217,10 @@ def update(
         "max_attempts": None if retries is None else retries + 1, "lane": lane, "resources": _each(needs), "exclusive": exclusive,
     })  # fmt: skip
     changes |= _nested(cwd, env, gate, criterion)
+    if clear:
+        from atms_cli.cli.clearing import cleared
+
+        changes |= cleared(clear, changes)
     if not changes and not tag and not untag:
         raise UsageError("nothing to change", "name a field: atms task update --help")
     _changed(call, service.update(call.workspace, task_ids, changes, tags=many(tag), untags=many(untag)), "updated")

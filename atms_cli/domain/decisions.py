@@ -32,6 +32,10 @@ EDITABLE = (
     "feature_id", "required_capabilities", "tags", "metadata", "context", "validation_criteria", "command", "prompt", "agent",
     "lane", "resources", "exclusive", "rollup", "deadline", "not_before", "timeout", "max_attempts",
 )  # fmt: skip
+#: Fields that hold a name or names, and what those name.
+_NAMED = {
+    "lane": "lane", "exclusive": "exclusive key", "tags": "tag", "resources": "resource", "required_capabilities": "capability",
+}  # fmt: skip
 #: The most characters in a title.
 MAX_TITLE = 500
 
@@ -86,11 +90,11 @@ def check_fields(fields: Mapping[str, Json]) -> None:
         value = fields.get(name)
         if value is not None and value not in choices:
             raise UsageError(f"`{value}` is not a {name}", f"choose one of: {', '.join(choices)}")
-    for name in ("lane", "exclusive", "tags", "resources"):
+    for name, word in _NAMED.items():
         value = fields.get(name)
         names = value if isinstance(value, list | tuple) else () if value is None else (value,)
         if not all(isinstance(each, str) and each.strip() for each in names):
-            raise UsageError(f"an empty name makes no {name.removesuffix('s')}", "leave the option out")
+            raise UsageError(f"an empty name makes no {word}", "leave the option out")
     for name, least in (("estimated_effort", 0), ("actual_effort", 0), ("timeout", 0), ("max_attempts", 1)):
         value = fields.get(name)
         if isinstance(value, int | float) and value < least:

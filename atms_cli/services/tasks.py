@@ -135,7 +135,7 @@ def _on_each(ws: Workspace, task_ids: Sequence[str], decide: Decision) -> list[T
 def update(
     ws: Workspace, task_ids: Sequence[str], changes: JsonObject, *, tags: Sequence[str], untags: Sequence[str]
 ) -> list[Task]:
-    """Change fields of tasks; tags are added and taken away."""
+    """Change fields of tasks; tags are added to those that stay, and taken away."""
     check_gates(ws, changes)
 
     def decide(task: Task, tx: Transaction) -> list[Fact]:
@@ -148,7 +148,8 @@ def update(
         if own.get("parent_id"):
             own["parent_id"] = _parent(tx.read, task["id"], str(own["parent_id"]))
         if tags or untags:
-            own["tags"] = [tag for tag in dict.fromkeys([*task["tags"], *tags]) if tag not in untags]
+            kept = [] if "tags" in changes else task["tags"]
+            own["tags"] = [tag for tag in dict.fromkeys([*kept, *tags]) if tag not in untags]
         return decisions.update(task, own)
 
     return _on_each(ws, task_ids, decide)

@@ -189,3 +189,55 @@ def test_the_keys_of_the_queues_documents(atms: Atms) -> None:
     )  # fmt: skip
     says = "`svg` is not a form of graph"
     unchanged(atms, "task", "graph", "--format", "svg", code=2, says=says, hint="text, dot, mermaid")
+
+
+@pytest.mark.parametrize("option", ["--lane", "--tag", "--needs", "--exclusive", "--cap", "--env"])
+def test_names_that_say_nothing_are_refused(atms: Atms, option: str) -> None:
+    unchanged(atms, "task", "add", "One", option, "=x" if option == "--env" else " ", code=2, says="")
+
+
+def test_nobody_gets_past_a_held_key_by_naming_the_task(atms: Atms) -> None:
+    one, two = atms.add("One", "--exclusive", "db"), atms.add("Two", "--exclusive", "db")
+    atms("task", "claim", one, "--agent", "eve")
+    for words in (["task", "claim", two, "--agent", "ann"], ["task", "start", two, "--agent", "ann"]):
+        unchanged(atms, *words, code=5, says="db", hint=f"wait until it is free: atms queue explain {two}")
+    atms("task", "release", one, env={"ATMS_AGENT": "eve"})
+    atms("task", "start", two, "--agent", "ann")
+
+
+def test_queue_next_waits_where_claiming_would(atms: Atms) -> None:
+    atms("queue", "set", "concurrency", "1")
+    one = atms.add("One")
+    atms.add("Two")
+    assert atms("queue", "next", "-q").line == one
+    atms("task", "start", one)
+    unchanged(atms, "queue", "next", code=6, says="", hint="try again when a task has ended")
+
+
+def test_undo_goes_past_settings(atms: Atms) -> None:
+    one = atms.add("One")
+    atms("config", "set", "execution.jobs", "3")
+    atms("undo")
+    assert atms.task(one)["status"] == "archived"
+
+
+def test_a_lane_that_is_paused_or_draining_is_shown(atms: Atms) -> None:
+    assert atms.json("queue", "status")["lanes"] == []
+    atms("queue", "pause", "--lane", "docs")
+    (lane,) = atms.json("queue", "status")["lanes"]
+    assert (lane["lane"], lane["paused"]) == ("docs", True)
+    unchanged(atms, "queue", "pause", "--lane", " ", code=2, says="a lane needs a name")
+
+
+def test_what_is_done_only_if_another_fails_is_not_needed_after_a_success(atms: Atms) -> None:
+    one = atms.add("One")
+    atms("task", "done", one)
+    two = atms.add("Two", "--after-failure", one)
+    assert (atms.task(two)["status"], atms.task(two)["reason"]) == ("cancelled", f"not needed: {one} was completed")
+
+
+def test_a_task_shows_how_it_goes_through_the_queue(atms: Atms) -> None:
+    one = atms.add("One", "--lane", "ops", "--needs", "gpu", "--exclusive", "db", "--cap", "sql", "--every", "@daily")
+    lines = dict(line.split(maxsplit=1) for line in atms("task", "show", one).out.splitlines()[2:])
+    shown = (lines["lane"], lines["needs"], lines["exclusive"], lines["takes"], lines["every"])
+    assert shown == ("ops", "gpu", "db", "sql", "@daily, missed: once")

@@ -245,6 +245,34 @@ def test_changes_by_update(atms: Atms) -> None:
     assert len(atms.json("log", one)) == events
 
 
+def test_what_was_given_can_be_cleared(atms: Atms) -> None:
+    options = {
+        "agent": "eve", "cap": "sql", "command": "make", "criterion": "it works", "cwd": ".", "deadline": "2h", "description": "long",
+        "effort": "5", "env": "A=1", "exclusive": "db", "feature": "F1", "lane": "ops", "needs": "gpu", "not-before": "1h",
+        "parent": atms.add("Whole"), "retries": "1", "tag": "a", "timeout": "1h", "value": "much",
+    }  # fmt: skip
+    plain = atms.task(atms.add("One"))
+    one = atms.add("One", *(word for name, value in options.items() for word in (f"--{name}", value)))
+    changed = atms.json("task", "update", one, *(word for name in options for word in ("--clear", name)))
+    own = ("id", "created_at", "updated_at", "queued_at")
+    assert {name: value for name, value in changed.items() if name not in own} == {
+        name: plain[name] for name in changed if name not in own
+    }
+
+
+def test_clearing_keeps_what_is_given_beside_it(atms: Atms) -> None:
+    one = atms.add("One", "--cwd", ".", "--env", "A=1", "-t", "a", "-t", "b")
+    task = atms.json("task", "update", one, "--clear", "cwd", "--env", "B=2", "--clear", "tag", "-t", "c")
+    assert (task["context"]["working_directory"], task["context"]["environment"]) == (None, {"B": "2"})
+    assert task["tags"] == ["c"]
+    assert atms.json("task", "update", one, "--prompt", "go")["prompt"] == "go"
+    assert atms.json("task", "update", one, "--clear", "prompt")["prompt"] is None
+    error = atms("task", "update", one, "--clear", "cwd", "--clear", "env", "--env", "C=3", code=2).err
+    assert error == "error: --env and --clear env do not go together\nhint: give one of them\n"
+    assert atms("task", "update", one, "--clear", "title", code=2).err.startswith("error: `title` cannot be cleared\n")
+    assert atms.task(one)["context"]["environment"] == {"B": "2"}
+
+
 @pytest.mark.parametrize("option", ["-d", "--value", "--prompt"])
 def test_texts_come_from_stdin_and_files(atms: Atms, option: str, tmp_path: Path) -> None:
     field = {"-d": "description", "--value": "business_value", "--prompt": "prompt"}[option]

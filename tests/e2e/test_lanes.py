@@ -43,6 +43,19 @@ def test_a_drain_keeps_lanes_apart_and_resources_to_themselves(repository: Atms)
     assert all(end <= begin for (_, end), (begin, _) in pairwise(spans)), "one slow one at a time"
 
 
+def test_a_drain_that_a_limit_ends_says_what_is_left_and_why(repository: Atms) -> None:
+    atms = repository
+    atms.settings("queue: {rate: 1/1h}\n")
+    atms.add("One", "--command", "true")
+    atms.add("Two", "--command", "true")
+    answer = atms("run", "--drain", "--progress", "plain", code=8)
+    assert sorted(atms.statuses().values()) == ["completed", "queued"]
+    *_, done, limit, left = answer.out.splitlines()
+    assert done == "ended: 1 completed"
+    assert limit.startswith("  the queue has used up its rate of 1 in 1h until 20")
+    assert left == "1 task left; go on with: atms run --drain"
+
+
 def test_alerts_are_told(repository: Atms) -> None:
     atms = repository
     atms.settings("queue: {alerts: {size: 1}}\n")

@@ -329,6 +329,22 @@ def test_our_own_id_is_not_taken_from_anybody(ours: Clone) -> None:
     assert ours.path("ourown00").read_bytes() == before
 
 
+def test_a_damaged_line_of_ours_is_not_given_to_others(ours: Clone, theirs: Clone) -> None:
+    add(ours.store, "one")
+    theirs.take_from(ours)
+    before = theirs.state()
+    add(ours.store, "two")
+    segment = ours.path(ours.name)
+    good = segment.read_bytes()
+    segment.write_bytes(good[:-5] + b"#" + good[-4:])
+    with pytest.raises(DamagedError, match=r"0001\S*:\d+ is damaged, so nothing was given to others"):
+        theirs.take_from(ours)
+    assert theirs.state() == before
+    segment.write_bytes(good)
+    theirs.take_from(ours)
+    assert theirs.state() == ours.state()
+
+
 @pytest.mark.parametrize(
     ("replica", "name"),
     [
