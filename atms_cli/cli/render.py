@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _PRIORITY_STYLES = {"critical": "red", "high": "yellow", "background": "dim"}
 _NARROWEST = 20
+#: Ids of a longest way that are shown.
+_SHOWN_STEPS = 6
 
 
 def terminal_width() -> int:
@@ -152,8 +154,28 @@ def _facts(task: Mapping[str, object], now: str) -> list[tuple[str, str]]:
         ("not before", str(task["not_before"] or "")),
         ("every", f"{recurrence['cron']}, missed: {recurrence['missed']}" if isinstance(recurrence, dict) else ""),
         ("command", str(task["command"] or "")),
+        *_impact(task["impact"]),
         ("created", f"{task['created_at']} ({describe_duration(seconds_between(str(task['created_at']), now))} ago)"),
         ("completed", str(task["completed_at"] or "")),
+    ]
+
+
+def _impact(impact: object) -> list[tuple[str, str]]:
+    """Return what hangs on a task, in words."""
+    if not isinstance(impact, dict):
+        return []
+    freed = len(strings(impact["frees"]))
+    held = (
+        f"{'more than ' if impact['is_more'] else ''}{plural(int(impact['holds_up']), 'task')}; its end frees {freed}"
+    )
+    way = impact["critical_path"]
+    if not isinstance(way, dict):
+        return [("holds up", held)]
+    path = strings(way["tasks"])
+    shown = path if len(path) <= _SHOWN_STEPS else [*path[: _SHOWN_STEPS - 2], "…", path[-1]]
+    return [
+        ("holds up", held),
+        ("longest way", f"{describe_duration(float(way['minutes']) * 60)} of work: {' → '.join(shown)}"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What holds work up and what it holds up: longest paths, root causes, what a task unblocks.
+"""What holds work up: longest paths and root causes.
 
 Iterative, so a chain may be as long as it likes; circles, which only a merge of clones can bring, end the search.
 """
@@ -12,16 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from atms_cli.domain.records import Dependency
-
-
-def dependents_of(graph: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Return the tasks that wait for each task, in the order given; both ends are in the mapping."""
-    dependents: dict[str, list[str]] = {task: [] for task in graph}
-    for task, needs in graph.items():
-        for dependency in dict.fromkeys(needs):
-            if dependency in dependents:
-                dependents[dependency].append(task)
-    return dependents
 
 
 def tails(graph: Mapping[str, Sequence[str]], minutes: Mapping[str, float]) -> dict[str, float]:
@@ -56,16 +46,6 @@ def _tails(graph: Mapping[str, Sequence[str]], minutes: Mapping[str, float]) -> 
             if found.get(dependency, tail + 1) <= tail and dependency not in placed:
                 found[dependency], following[dependency] = tail, task
     return found, following
-
-
-def unblocked_by(
-    task: str, dependents: Callable[[str], Sequence[str]], open_blockers: Callable[[str], Sequence[str]]
-) -> tuple[list[str], list[str]]:
-    """Return what becomes ready once a task is completed, and all that waits for it directly or not, nearest first."""
-    direct = dict.fromkeys(dependents(task))
-    ready = [after for after in direct if set(open_blockers(after)) <= {task}]
-    came_from: dict[str, str | None] = {task: None}
-    return ready, [after for after in dict.fromkeys(_spread(task, dependents, came_from)) if after != task]
 
 
 def root_causes(task: str, blockers: Callable[[str], Sequence[Dependency]]) -> Iterator[tuple[str, list[str]]]:

@@ -110,10 +110,17 @@ def show(ws: Workspace, task_id: str) -> JsonObject:
 
     read = ws.store.reading()
     task = _with_blockers(read, task_id)
+    dependents = read.waiting_on(task["id"])
+    impact = None
+    if dependents and task["status"] not in tasks.CLOSED:
+        from atms_cli.services.impact import measure
+
+        impact = measure(read, task["id"])
     card: JsonObject = {**task}  # type: ignore[dict-item]  # a Task is JSON throughout
     return card | {
         "blockers": read.blockers(task["id"]),
-        "dependents": read.waiting_on(task["id"]),
+        "dependents": [*dependents],
+        "impact": impact,
         "attempt_list": read.attempts(task["id"]),
         "history": marked(read.history(task["id"])),
     }

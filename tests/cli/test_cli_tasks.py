@@ -139,12 +139,14 @@ def test_a_card(atms: Atms) -> None:
     created = atms.task(two)["created_at"]
     assert card.replace(card[card.index(" (") : card.index("ago)") + 4], " (AGE)") == (
         f"{two}  Two\n\n"
-        "status    queued\n"
-        "priority  high\n"
-        "category  feature, moderate\n"
-        "tags      a\n"
-        "effort    1h 30m\n"
-        f"created   {created} (AGE)\n\n"
+        "status       queued\n"
+        "priority     high\n"
+        "category     feature, moderate\n"
+        "tags         a\n"
+        "effort       1h 30m\n"
+        "holds up     1 task; its end frees 1\n"
+        f"longest way  2h 30m of work: {two} → {three}\n"
+        f"created      {created} (AGE)\n\n"
         "First line\nsecond line\n\n"
         f"Waits for\n  ○ {one}  One\n\n"
         f"Unblocks\n  ○ {three}  Three\n\n"
@@ -154,7 +156,34 @@ def test_a_card(atms: Atms) -> None:
     assert [each["id"] for each in shown["blockers"]] == [one]
     assert [each["id"] for each in shown["dependents"]] == [three]
     assert [event["type"] for event in shown["history"]] == ["task.created"]
+    path = {"tasks": [two, three], "minutes": 150}
+    assert shown["impact"] == {"frees": [three], "holds_up": 1, "is_more": False, "critical_path": path}
     assert shown["attempt_list"] == []
+
+
+def test_what_hangs_on_a_task(atms: Atms) -> None:
+    one, other = atms.add("One", "--effort", "10"), atms.add("Other", "--effort", "10")
+    short = atms.add("Short", "--effort", "5", "--after", one)
+    long = atms.add("Long", "--effort", "60", "--after", one, "--after", other)
+    last = atms.add("Last", "--effort", "1", "--after", short, "--after-any", long)
+    atms.add("Whenever", "--soft-after", one)
+    atms.add("Sorry", "--after-failure", one)
+    path = {"tasks": [one, long, last], "minutes": 71}
+    assert atms.task(one)["impact"] == {"frees": [short], "holds_up": 3, "is_more": False, "critical_path": path}
+    assert atms.task(last)["impact"] is None
+    atms("task", "done", one)
+    assert atms.task(one)["impact"] is None
+    assert atms.task(other)["impact"]["frees"] == [long]
+
+
+def test_of_what_hangs_on_a_task_not_everything_is_looked_at(atms: Atms) -> None:
+    one = atms.add("One")
+    rows = "".join(f'{{"id": "wait{number:06d}", "title": "x", "dependencies": ["{one}"]}}\n' for number in range(101))
+    atms("task", "import", "-", "--form", "atms", text=rows)
+    impact = atms.task(one)["impact"]
+    assert len(impact["frees"]) == 101
+    assert (impact["holds_up"], impact["is_more"], impact["critical_path"]) == (100, True, None)
+    assert "holds up  more than 100 tasks; its end frees 101\n" in atms("task", "show", one).out
 
 
 def test_the_life_of_a_task_in_words(atms: Atms) -> None:
@@ -162,7 +191,7 @@ def test_the_life_of_a_task_in_words(atms: Atms) -> None:
     two = atms.add("Two", "--after", one)
     assert atms("task", "start", one).out == f"▶ {one}  One  started\n"
     assert atms("task", "fail", one, "--reason", "no luck").out == f"✗ {one}  One  failed\n"
-    assert "status    failed: no luck\n" in atms("task", "show", one).out
+    assert "status       failed: no luck\n" in atms("task", "show", one).out
     assert atms("task", "retry", one).out == f"○ {one}  One  queued again\n"
     assert atms("task", "done", one, "--note", "by hand").out == f"✓ {one}  One\n→ {two}  Two  can start now\n"
     assert atms.task(one)["result"]["note"] == "by hand"
