@@ -6,13 +6,14 @@ from atms_cli.domain import decisions, foreign
 from atms_cli.domain.folding import has_fold, shown
 from atms_cli.domain.graph import find_cycle
 from atms_cli.errors import CycleError
+from atms_cli.services.tasks import is_draining
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from atms_cli.domain.records import Fact, JsonObject, Task
-    from atms_cli.ports import ForeignTask, ReadModel, TaskFilter, Workspace
+    from atms_cli.ports import ForeignTask, ReadModel, TaskFilter, Transaction, Workspace
 
 
 def take_in(ws: Workspace, drafts: Sequence[ForeignTask], *, only_show: bool) -> JsonObject:
@@ -32,11 +33,23 @@ def take_in(ws: Workspace, drafts: Sequence[ForeignTask], *, only_show: bool) ->
         missing = sorted(
             {need for draft in new for need in draft.after if need not in there and not _is_known(tx.read, need)}
         )
+        if tx.draining():
+            _keep_out_of_the_queue(tx, new)
         facts = [fact for draft in new for fact in _facts(draft, ws.actor, without=missing)]
         if not only_show:
             tx.record(facts)
     listed = [{"id": draft.id, "title": draft.fields["title"], "status": draft.status} for draft in new]
     return {"new": listed, "known": sorted(known), "unknown_dependencies": missing, "dry_run": only_show}
+
+
+def _keep_out_of_the_queue(tx: Transaction, drafts: Iterable[ForeignTask]) -> None:
+    """Make drafts of what would go into a queue or lane that takes in nothing new."""
+    for draft in drafts:
+        fields = draft.fields if draft.original is None else draft.original
+        if draft.status == "queued" and is_draining(tx, fields):
+            draft.status = "created"
+            if draft.original is not None:
+                draft.original = {**draft.original, "status": "created"}
 
 
 def _is_known(read: ReadModel, task_id: str) -> bool:
@@ -60,7 +73,7 @@ def _facts(draft: ForeignTask, actor: str, *, without: Sequence[str]) -> list[Fa
     if draft.original is not None:
         return [foreign.imported(draft.id, draft.original)]
     fields = {**draft.fields, "dependencies": [need for need in draft.after if need not in without]}
-    facts = decisions.create(draft.id, fields, created_by=actor, draft=False)
+    facts = decisions.create(draft.id, fields, created_by=actor, draft=draft.status == "created")
     if draft.status == "completed":
         return [*facts, ("task.completed", draft.id, {"result": {"by": actor, "imported": True}, "run": None})]
     if draft.status == "cancelled":

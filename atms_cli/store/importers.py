@@ -126,7 +126,11 @@ def _own(text: str) -> list[Draft]:
             )
         drafts.append(
             Draft(
-                task_id, {"title": record["title"]}, _texts(record.get("dependencies")), _text(record, "status"), record
+                task_id,
+                {"title": record["title"]},
+                _texts(record.get("dependencies")),
+                _text(record, "status") or "queued",
+                record,
             )
         )
     return drafts

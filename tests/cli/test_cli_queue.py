@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -241,3 +242,18 @@ def test_a_task_shows_how_it_goes_through_the_queue(atms: Atms) -> None:
     lines = dict(line.split(maxsplit=1) for line in atms("task", "show", one).out.splitlines()[2:])
     shown = (lines["lane"], lines["needs"], lines["exclusive"], lines["takes"], lines["every"])
     assert shown == ("ops", "gpu", "db", "sql", "@daily, missed: once")
+
+
+def test_what_is_imported_into_a_queue_that_drains_stays_a_draft(atms: Atms) -> None:
+    one = atms.add("One")
+    exported = atms("task", "export").out
+    atms("queue", "drain")
+    atms("task", "import", "-", "--form", "markdown", text="- [ ] Two\n- [x] Three\n")
+    found = {task["title"]: task["status"] for task in atms.json("task", "list")}
+    assert found == {"One": "queued", "Two": "created", "Three": "completed"}
+    other = atms.root / "other"
+    other.mkdir()
+    atms("init", cwd=other)
+    atms("queue", "drain", cwd=other)
+    (listed,) = json.loads(atms("task", "import", "-", "--json", text=exported, cwd=other).out)["new"]
+    assert (listed["id"], listed["status"]) == (one, "created")
