@@ -55,6 +55,7 @@ OTHER = (
     "doctor",
     "backup {file}",
     "restore {backup} --yes --workspace {restored}",
+    "compact --dry-run",
     "run --dry-run",
     "task list",
     "task list --search 'number 77'",
@@ -112,7 +113,7 @@ OTHER = (
 )
 HELP = ("--help", "{group} --help", "task add --help", "status --help", "gate run --help")
 #: What goes through all tasks, as its purpose is; it is measured with few.
-READS_ALL = ("doctor", "backup", "restore", "run", "task export")
+READS_ALL = ("doctor", "backup", "restore", "compact", "run", "task export")
 #: Exit codes of answers that are no failures: there is no such command, there may be differences.
 CODES = {UNKNOWN: (2,), "feature diff": (0, 1)}
 #: Commands without an example, and why.
