@@ -4,6 +4,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from atms_cli.cli.call import Call
     from atms_cli.domain.records import Task
 
@@ -33,3 +35,9 @@ def task_line(call: Call, task: Task) -> str:
     """Return a task in one line."""
     mark, style = STATUS_MARKS[task["status"]]
     return f"{call.style(mark, style) if style else mark} {call.style(task['id'], 'bold')}  {one_line(task['title'])}"
+
+
+def changed_lines(call: Call, tasks: Sequence[Task], verb: str) -> str:
+    """Return tasks, each in one line with what was done to it, if there is a word for that."""
+    said = f"  {call.style(verb, 'dim')}" if verb else ""
+    return "\n".join(task_line(call, task) + said for task in tasks)

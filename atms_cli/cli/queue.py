@@ -133,9 +133,9 @@ def move(call: Call, task_id: o.TaskId, first: o.First = False, last: o.Last = F
 
 def _changed(call: Call, tasks: Sequence[Task], verb: str) -> None:
     def text() -> str:
-        from atms_cli.cli.lines import task_line
+        from atms_cli.cli.lines import changed_lines
 
-        return "\n".join(f"{task_line(call, task)}  {call.style(verb, 'dim')}" for task in tasks)
+        return changed_lines(call, tasks, verb)
 
     call.answer(tasks, [task["id"] for task in tasks], text)
     if not tasks:

@@ -230,10 +230,9 @@ def _changed(call: Call, tasks: Sequence[Task], verb: str) -> None:
     """Answer with one task as an object, several as an array."""
 
     def text() -> str:
-        from atms_cli.cli.lines import task_line
+        from atms_cli.cli.lines import changed_lines
 
-        said = f"  {call.style(verb, 'dim')}" if verb else ""
-        return "\n".join(task_line(call, task) + said for task in tasks)
+        return changed_lines(call, tasks, verb)
 
     call.answer(tasks[0] if len(tasks) == 1 else tasks, [task["id"] for task in tasks], text)
 

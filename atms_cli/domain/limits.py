@@ -126,13 +126,8 @@ def _parse_clock(text: str) -> int:
     return at
 
 
-def in_window(window: Window, weekday: int, minute: int) -> bool:
-    """Return whether a window is open; what is open over midnight belongs to the day it began on."""
-    return window_ends_in(window, weekday, minute) > 0
-
-
 def window_ends_in(window: Window, weekday: int, minute: int) -> int:
-    """Return the minutes until a window closes, 0 when it is not open."""
+    """Return the minutes until a window closes, 0 when it is not open; one over midnight belongs to the day it began on."""
     days, begins, ends = window
     over_midnight = ends < begins
     if weekday in days and begins <= minute and (over_midnight or minute < ends):

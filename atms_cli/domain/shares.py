@@ -43,17 +43,6 @@ def _left(usage: Usage, now: str, half_life_s: float) -> float:
     return decayed(value, seconds_between(last_start[:_ISO_LENGTH], now), half_life_s) if last_start else value
 
 
-def next_group(
-    groups: Mapping[str, Usage], strategy: str, weights: Mapping[str, float], now: str, half_life_s: float
-) -> str:
-    """Return the group whose turn it is: the one that waited longest, or the one that had least for its weight.
-
-    Of equals it is the one that waited longest, then the first by name. A fair share is in proportion to the weights
-    as long as the half-life spans many starts of every group.
-    """
-    return min(_key(group, usage, strategy, weights, now, half_life_s) for group, usage in groups.items())[-1]
-
-
 def _key(
     group: str, usage: Usage, strategy: str, weights: Mapping[str, float], now: str, half_life_s: float
 ) -> tuple[float, str, str]:
@@ -69,7 +58,12 @@ def interleave(
     now: str,
     half_life_s: float,
 ) -> Iterator[str]:
-    """Yield ids from the groups, one after another as if each were started now; nothing is taken ahead of its turn."""
+    """Yield ids from the groups, one after another as if each were started now; nothing is taken ahead of its turn.
+
+    First comes the group that waited longest, or the one that had least for its weight; of equals the one that waited
+    longest, then the first by name. A fair share is in proportion to the weights as long as the half-life spans many
+    starts of every group.
+    """
     # The half of `heapq` that is written in C; the other would cost more than the question.
     from _heapq import heapify, heappop, heapreplace
 

@@ -34,11 +34,6 @@ class Work:
     gates: dict[str, Gate] = field(default_factory=dict)  # by the id of their process
     results: dict[str, GateResult] = field(default_factory=dict)  # by gate name
 
-    @property
-    def is_judged(self) -> bool:
-        """Return whether its gates are running."""
-        return bool(self.gates)
-
 
 @dataclass(frozen=True, slots=True)
 class Order:

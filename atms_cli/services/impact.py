@@ -7,7 +7,7 @@ from atms_cli.domain.task import effort_minutes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from atms_cli.domain.records import JsonObject
     from atms_cli.ports import ReadModel
@@ -18,22 +18,19 @@ _MOST = 100
 _HOLDING = ("success", "always")
 
 
-def measure(read: ReadModel, task_id: str) -> JsonObject:
-    """Return what completing a task frees, how many wait for it, directly or not, and the critical path from it.
+def measure(read: ReadModel, task_id: str, dependents: Sequence[JsonObject]) -> JsonObject:
+    """Return what completing a task frees of those that wait for it, how many wait for it, directly or not, and the critical path from it.
 
     The path is null, and the number too low, if more wait than are looked at (`is_more`). Efforts, in minutes, are the
     estimates, else what is usual for a complexity.
     """
-    freed = [
-        each["id"]
-        for each in _held_up(read, task_id)
-        if each["blockers"] == 1 and each["status"] in ("queued", "created")
-    ]
+    direct = _held_up(dependents)
+    freed = [each["id"] for each in direct if each["blockers"] == 1 and each["status"] in ("queued", "created")]
     needs: dict[str, list[str]] = {task_id: []}
     # The mapping grows while it is walked, so it is walked by a list of its own.
     waiting = [task_id]
     for current in waiting:
-        for after in _held_up(read, current):
+        for after in direct if current == task_id else _held_up(read.waiting_on(current)):
             name = str(after["id"])
             if name not in needs:
                 if len(waiting) > _MOST:
@@ -52,5 +49,5 @@ def measure(read: ReadModel, task_id: str) -> JsonObject:
     }
 
 
-def _held_up(read: ReadModel, task_id: str) -> Iterable[JsonObject]:
-    return (each for each in read.waiting_on(task_id) if each["kind"] in _HOLDING)
+def _held_up(dependents: Sequence[JsonObject]) -> list[JsonObject]:
+    return [each for each in dependents if each["kind"] in _HOLDING]

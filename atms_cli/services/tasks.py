@@ -115,7 +115,7 @@ def show(ws: Workspace, task_id: str) -> JsonObject:
     if dependents and task["status"] not in tasks.CLOSED:
         from atms_cli.services.impact import measure
 
-        impact = measure(read, task["id"])
+        impact = measure(read, task["id"], dependents)
     card: JsonObject = {**task}  # type: ignore[dict-item]  # a Task is JSON throughout
     return card | {
         "blockers": read.blockers(task["id"]),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atms_cli.domain.moment import plus, to_iso
-from atms_cli.domain.shares import STRATEGIES, check_weights, decayed, interleave, next_group, used
+from atms_cli.domain.shares import STRATEGIES, check_weights, decayed, interleave, used
 from atms_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +64,13 @@ def test_a_weight_without_a_share_is_refused(weight: float) -> None:
         check_weights({"green": 1, "red": weight})
     assert refused.value.hint
     check_weights({"green": 0.5})
+
+
+def next_group(
+    groups: Mapping[str, tuple[float, str]], strategy: str, shares: Mapping[str, float], now: str, half_life_s: float
+) -> str:
+    """Return the group whose turn it is."""
+    return next(interleave({name: iter([name]) for name in groups}, groups, strategy, shares, now, half_life_s))
 
 
 @given(states.filter(bool), strategies, st.dictionaries(names, weights))
