@@ -220,9 +220,6 @@ class Settings(Protocol):
     def load(self) -> Config:
         """Return the checked settings."""
 
-    def raw(self) -> JsonObject:
-        """Return what the file itself says."""
-
     def edit(self, change: Callable[[dict[str, object]], None]) -> None:
         """Change the file through its parsed form; a result that is wrong is refused and not written."""
 

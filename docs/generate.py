@@ -14,7 +14,7 @@ from atms_cli.cli.call import COMMON
 from atms_cli.cli.registry import GROUPS, SINGLE, command_name
 from atms_cli.domain.moment import describe_duration
 from atms_cli.domain.task import CLOSED, EVENTS, TRANSITIONS
-from atms_cli.store.settings_schema import Document
+from atms_cli.store.settings_schema import json_schema
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -200,14 +200,13 @@ def _events() -> str:
 
 
 def _schema() -> str:
-    return json.dumps(Document.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _configuration() -> str:
-    schema = Document.model_json_schema()
-    definitions = schema["$defs"]
+    definitions = json_schema()["$defs"]
     parts = [_NOTICE, _CONFIGURATION_INTRODUCTION, "## version\n\nThe version of this format; always `1`.\n\n"]
-    for name, field in schema["properties"].items():
+    for name, field in definitions["Document"]["properties"].items():
         definition = _definition_of(field, definitions)
         if definition is not None:
             parts.append(f"## {_NAMED.get(name, name)}\n\n{definition['description']}\n\n")
@@ -216,11 +215,12 @@ def _configuration() -> str:
 
 
 def _definition_of(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    reference = field.get("$ref") or field.get("additionalProperties", {}).get("$ref")
-    if reference is None:
-        return None
-    found: Mapping[str, Any] = definitions[reference.rpartition("/")[2]]
-    return found
+    """Return the section that a field holds, or holds under any names."""
+    if "$ref" in field:
+        found: Mapping[str, Any] = definitions[field["$ref"].rpartition("/")[2]]
+        return found
+    within = [*field.get("anyOf", ()), *([field["additionalProperties"]] if field.get("additionalProperties") else [])]
+    return next(filter(None, (_definition_of(each, definitions) for each in within)), None)
 
 
 def _settings(definition: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[str]:
@@ -240,8 +240,6 @@ def _default(name: str, field: Mapping[str, Any]) -> str:
 def _value(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     if "anyOf" in field:
         kinds = [_value(each, definitions) for each in field["anyOf"]]
-        if {"number", "text"} <= set(kinds):
-            kinds = ["duration", *(kind for kind in kinds if kind not in ("number", "text"))]
         return " or ".join(kind for kind in dict.fromkeys(kinds) if kind != "null")
     if "enum" in field:
         return ", ".join(f"`{choice}`" for choice in field["enum"])
@@ -251,8 +249,9 @@ def _value(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         return "names and values"
     if "$ref" in field:
         return _value(definitions[field["$ref"].rpartition("/")[2]], definitions)
-    words = {"string": "text", "boolean": "`true` or `false`", "integer": "whole number"}
-    return words.get(field.get("type", ""), str(field.get("type", "")))
+    kind = field.get("type", "")
+    words = {"string": "text", "boolean": "`true` or `false`", "integer": "whole number", "number string": "duration"}
+    return words.get(" ".join(kind) if isinstance(kind, list) else kind, str(kind))
 
 
 _FILES: dict[str, Callable[[], str]] = {

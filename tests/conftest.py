@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Timing belongs to the benchmarks; here it only makes tests fail on a busy machine.
-settings.register_profile("atms", deadline=None)
-settings.load_profile("atms")
+settings.register_profile("atms", deadline=None, derandomize=True)
+# What no run has tried yet: HYPOTHESIS_PROFILE=search pytest tests/domain
+settings.register_profile("search", deadline=None, max_examples=3000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "atms"))
 
 _REAL_HOME = os.path.realpath(Path.home())
 #: Below these the tests live, also on a machine where they lie in somebody's home.

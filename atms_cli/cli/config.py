@@ -108,6 +108,6 @@ def validate(call: Call) -> None:
 
 def schema(call: Call) -> None:
     """Print the JSON Schema of atms.yaml, for editors."""
-    from atms_cli.store.settings_schema import Document
+    from atms_cli.store.settings_schema import json_schema
 
-    call.document(Document.model_json_schema())
+    call.document(json_schema())

@@ -6,7 +6,7 @@ Features are read as they come: any key may be missing, and values we do not kno
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, inf
 
 from atms_cli.domain.decisions import MAX_TITLE
 from atms_cli.errors import AtmsError, NotFoundError, UsageError
@@ -209,8 +209,8 @@ def _adopted(feature: JsonObject, task: JsonObject, position: Mapping[str, int])
         "description": text(task, "description") or fields["description"],
         "category": _TYPE_CATEGORIES.get(text(task, "type"), CATEGORIES.get(text(feature, "category"), "feature")),
         "priority": FILE_PRIORITIES.get(text(task, "priority"), "medium"),
-        "estimated_effort": round(effort * 60) if isinstance(effort, int | float) and effort > 0 else None,
-        "required_capabilities": [s for s in skills if isinstance(s, str) and s != "general"]
+        "estimated_effort": round(effort * 60) if isinstance(effort, int | float) and 0 < effort < inf else None,
+        "required_capabilities": [s for s in skills if isinstance(s, str) and s.strip() not in ("", "general")]
         if isinstance(skills, list)
         else [],
         "metadata": {**_common(feature)["metadata"], "properties": {"external_id": own}},  # type: ignore[dict-item]

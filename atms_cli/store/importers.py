@@ -107,7 +107,7 @@ def _text(record: Mapping[str, object], name: str) -> str:
 
 
 def _texts(value: object) -> list[str]:
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+    return [each for each in value if isinstance(each, str) and each.strip()] if isinstance(value, list) else []
 
 
 def _titled(title: str, rest: Mapping[str, object]) -> JsonObject:

@@ -1,4 +1,4 @@
-"""atms.yaml: checked with pydantic, compiled to JSON for the hot path, edited so that comments survive."""
+"""atms.yaml: checked with msgspec, compiled to JSON for the hot path, edited so that comments survive."""
 
 from __future__ import annotations
 
@@ -81,18 +81,14 @@ class Settings:
         """Change atms.yaml through its parsed form; comments and order stay, and a wrong result is not written."""
         from io import StringIO
 
-        tree, yaml = _round_trip(self._text(), self.path)
+        text = self._text()
+        yaml = _editor(text)
+        tree = _tree(text, self.path, yaml)
         change(tree)
         buffer = StringIO()
         yaml.dump(tree, buffer)
         parse(buffer.getvalue(), self.path)
         write_atomically(self.path, buffer.getvalue().encode())
-
-    def raw(self) -> JsonObject:
-        """Return what atms.yaml says, without defaults."""
-        tree, _ = _round_trip(self._text(), self.path)
-        plain: JsonObject = decode(encode(_plain(tree)))
-        return plain
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  a YAML tree holds anything
@@ -103,26 +99,37 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  a YAML tree holds anything
     return value if isinstance(value, bool | int | float | str | None) else str(value)
 
 
-def _round_trip(text: str, path: str) -> tuple[Any, Any]:
+def _editor(text: str) -> Any:  # noqa: ANN401  what ruamel.yaml has no type for
+    """Return a YAML writer that keeps comments, quotes, and the text's own indentation."""
+    from contextlib import suppress
+
     from ruamel.yaml import YAML
-    from ruamel.yaml.comments import CommentedMap
     from ruamel.yaml.error import YAMLError
     from ruamel.yaml.util import load_yaml_guess_indent
 
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
-    try:
+    with suppress(YAMLError):  # said by whoever loads the text
         _, indent, offset = load_yaml_guess_indent(text)
         yaml.indent(mapping=_mapping_indent(text), sequence=indent or 4, offset=offset or 2)
+    return yaml
+
+
+def _tree(text: str, path: str, yaml: Any) -> Any:  # noqa: ANN401
+    """Return the keys and values of a text, as that YAML reader makes them."""
+    from ruamel.yaml.comments import CommentedMap
+    from ruamel.yaml.error import YAMLError
+
+    try:
         tree = yaml.load(text)
     except YAMLError as error:
         raise AtmsError(f"{path} is not YAML: {_one_line(error)}", "correct it by hand: atms config path") from error
     if tree is None:
-        tree = CommentedMap()
+        return CommentedMap()
     if not isinstance(tree, dict):
         raise AtmsError(f"{path} must hold keys and values", "see docs/reference/configuration.md")
-    return tree, yaml
+    return tree
 
 
 def _mapping_indent(text: str) -> int:
@@ -147,20 +154,18 @@ def parse(text: str, path: str) -> Config:
         AtmsError: something in it is wrong; the message names the first place.
 
     """
-    from pydantic import ValidationError
+    from ruamel.yaml import YAML
 
-    from atms_cli.store.settings_schema import Document
+    from atms_cli.store import settings_schema
 
-    tree, _ = _round_trip(text, path)
+    tree = _plain(_tree(text, path, YAML(typ="safe", pure=True)))
     version = tree.get("version")
     if isinstance(version, int) and version > _VERSION:
         raise NewerError(f"{path}: version {version} is of a newer atms, this one knows {_VERSION}", "upgrade atms")
     try:
-        return Document.model_validate(_plain(tree)).to_config()
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise AtmsError(f"{path}: {place}: {first['msg']}", "see docs/reference/configuration.md") from error
+        return settings_schema.parse(tree)
+    except ValueError as error:
+        raise AtmsError(f"{path}: {error}", "see docs/reference/configuration.md") from error
 
 
 def write_atomically(path: str, content: bytes) -> None:

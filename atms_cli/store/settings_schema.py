@@ -2,78 +2,98 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from math import inf
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator  # noqa: TID253
+import msgspec  # noqa: TID253
+from msgspec import Meta, Struct, field  # noqa: TID253
 
 from atms_cli.domain import agent as agents
 from atms_cli.domain import config as defaults
+from atms_cli.domain import gate, lanes
 from atms_cli.domain.limits import parse_rate, parse_window
 from atms_cli.domain.moment import parse_duration
 from atms_cli.domain.shares import check_weights
-from atms_cli.errors import AtmsError
+from atms_cli.errors import AtmsError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from atms_cli.domain.config import Config
+    from atms_cli.domain.records import JsonObject
 
 
-def _seconds(value: object) -> object:
-    if isinstance(value, str):
-        try:
-            return parse_duration(value)
-        except AtmsError as error:
-            raise ValueError(f"{error.message}; {error.hint}") from error
-    return value
+class Duration(float):
+    """Seconds above 0, written as a number or like 90s, 15m, 1h30m, 2d."""
+
+    __slots__ = ()
 
 
-#: Seconds, written as a number or like 90s, 15m, 1h30m, 2d.
-Duration = Annotated[
-    float, BeforeValidator(_seconds, json_schema_input_type=float | str), Field(gt=0, allow_inf_nan=False)
+class Rate(str):
+    """Starts in an interval, like 10/1h."""
+
+    __slots__ = ()
+
+
+class Window(str):
+    """A time of the week, local, like 22:00-06:00, mon-fri 09:00-17:00 or sat-sun."""
+
+    __slots__ = ()
+
+
+class Strategy(str):
+    """How a queue orders its tasks."""
+
+    __slots__ = ()
+
+
+class Grouping(str):
+    """What tasks are told apart by."""
+
+    __slots__ = ()
+
+
+class GateKind(str):
+    """What a gate looks at."""
+
+    __slots__ = ()
+
+
+class Stage(str):
+    """When a gate is run."""
+
+    __slots__ = ()
+
+
+class AgentKind(str):
+    """How an agent gets its work."""
+
+    __slots__ = ()
+
+
+_CHOICES = {
+    Strategy: lanes.STRATEGIES, Grouping: lanes.GROUPINGS, GateKind: gate.KINDS, Stage: gate.STAGES, AgentKind: agents.KINDS,
+}  # fmt: skip
+_CHECKS: dict[type, Callable[[str], object]] = {Rate: parse_rate, Window: parse_window}
+_T = TypeVar("_T")
+Count = Annotated[int, Meta(ge=1)]
+Text = Annotated[str, Meta(min_length=1)]
+Concurrency = Annotated[Count | None, Meta(description="Tasks that may run at once.")]
+StartRate = Annotated[Rate | None, Meta(description="Starts in an interval, like 10/1h.")]
+Quiet = Annotated[
+    list[Window],
+    Meta(description="When nothing is started, in local time, like 22:00-06:00, mon-fri 09:00-17:00 or sat-sun."),
 ]
-GateKind = Literal["lint", "format", "types", "test", "coverage", "security", "performance", "build", "docs", "custom"]
-Stage = Literal["task", "pre-commit", "pre-push", "ci", "manual"]
-_DEFAULT = defaults.default()
+_DEFAULT: Any = defaults.default()
+_QUEUE, _EXECUTION = _DEFAULT["queue"], _DEFAULT["execution"]
+_GATE: Any = gate.DEFAULTS
+_AGENT: Any = agents.DEFAULTS
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-def _rate(value: str | None) -> str | None:
-    if value is not None:
-        _sound(parse_rate, value)
-    return value
-
-
-def _quiet(value: list[str]) -> list[str]:
-    for window in value:
-        _sound(parse_window, window)
-    return value
-
-
-def _weights(value: dict[str, float]) -> dict[str, float]:
-    _sound(check_weights, value)
-    return value
-
-
-def _sound(check: Callable[[Any], object], value: object) -> None:
-    try:
-        check(value)
-    except AtmsError as error:
-        raise ValueError(f"{error.message}; {error.hint}") from error
-
-
-Strategy = Literal["priority", "fifo", "lifo", "dependency", "round_robin", "fair_share", "deadline"]
-Grouping = Literal["feature", "category", "agent", "tag", "creator"]
-Rate = Annotated[str | None, AfterValidator(_rate)]
-Quiet = Annotated[list[str], AfterValidator(_quiet)]
-Weights = Annotated[dict[str, float], AfterValidator(_weights)]
-_CONCURRENCY = "Tasks that may run at once."
-_RATE = "Starts in an interval, like 10/1h."
-_QUIET = "When nothing is started, in local time, like 22:00-06:00, mon-fri 09:00-17:00 or sat-sun."
+class _Section(Struct, forbid_unknown_fields=True, kw_only=True):
+    pass
 
 
 class Lane(_Section):
@@ -82,157 +102,243 @@ class Lane(_Section):
     strategy: Strategy | None = None
     ageing: Duration | None = None
     by: Grouping | None = None
-    weights: Annotated[Weights | None, Field()] = None
+    weights: dict[str, float] | None = None
     half_life: Duration | None = None
-    concurrency: int | None = Field(default=None, ge=1, description=_CONCURRENCY)
-    rate: Rate = Field(default=None, description=_RATE)
-    quiet: Quiet = Field(default=[], description=_QUIET)
+    concurrency: Concurrency = None
+    rate: StartRate = None
+    quiet: Quiet = []
+
+    def __post_init__(self) -> None:
+        _refuse(check_weights, self.weights or {})
 
 
 class Alerts(_Section):
     """Beyond what an alert is raised, once, until it is over."""
 
-    size: int | None = Field(default=None, ge=1, description="Tasks in the queue.")
-    oldest_wait: Duration | None = Field(default=None, description="How long the oldest ready task has waited.")
-    failure_rate: float | None = Field(
-        default=None, gt=0, le=1, description="The share of the last attempts that failed."
-    )
-    stuck: int | None = Field(default=None, ge=1, description="Tasks that wait for one that failed or was cancelled.")
-    starving: int | None = Field(
-        default=None, ge=1, description="Ready tasks that have waited longer than the bound of ageing."
-    )
+    size: Annotated[Count | None, Meta(description="Tasks in the queue.")] = None
+    oldest_wait: Annotated[Duration | None, Meta(description="How long the oldest ready task has waited.")] = None
+    failure_rate: Annotated[
+        Annotated[float, Meta(gt=0, le=1)] | None, Meta(description="The share of the last attempts that failed.")
+    ] = None
+    stuck: Annotated[Count | None, Meta(description="Tasks that wait for one that failed or was cancelled.")] = None
+    starving: Annotated[
+        Count | None, Meta(description="Ready tasks that have waited longer than the bound of ageing.")
+    ] = None
 
 
 class Queue(_Section):
     """How the queue orders its tasks, and how fast it gives them out."""
 
-    strategy: Strategy = "priority"
-    ageing: Duration = Field(
-        default=_DEFAULT["queue"]["ageing"], description="Waiting this long is worth one level of priority."
+    strategy: Strategy = _QUEUE["strategy"]
+    ageing: Annotated[Duration, Meta(description="Waiting this long is worth one level of priority.")] = _QUEUE[
+        "ageing"
+    ]
+    by: Annotated[Grouping, Meta(description="What round_robin and fair_share tell groups of tasks apart by.")] = (
+        _QUEUE["by"]
     )
-    by: Grouping = Field(
-        default="feature", description="What round_robin and fair_share tell groups of tasks apart by."
-    )
-    weights: Weights = Field(default={}, description="Of groups, for fair_share; one that is not named has 1.")
-    half_life: Duration = Field(
-        default=_DEFAULT["queue"]["half_life"], description="After so long a start counts half, for fair_share."
-    )
-    concurrency: int | None = Field(default=None, ge=1, description=_CONCURRENCY)
-    rate: Rate = Field(default=None, description=_RATE)
-    quiet: Quiet = Field(default=[], description=_QUIET)
-    lanes: dict[str, Lane] = {}
-    resources: dict[str, Annotated[int, Field(ge=1)]] = Field(
-        default={}, description="How many tasks may hold each at once; one that is not named, one task."
-    )
-    alerts: Alerts = Alerts()
+    weights: Annotated[
+        dict[str, float], Meta(description="Of groups, for fair_share; one that is not named has 1.")
+    ] = {}
+    half_life: Annotated[Duration, Meta(description="After so long a start counts half, for fair_share.")] = _QUEUE[
+        "half_life"
+    ]
+    concurrency: Concurrency = None
+    rate: StartRate = None
+    quiet: Quiet = []
+    lanes: dict[str, Lane | None] = {}
+    resources: Annotated[
+        dict[str, Count],
+        Meta(description="How many tasks may hold each at once; one that is not named, one task."),
+    ] = {}
+    alerts: Alerts = field(default_factory=Alerts)
 
-    @field_validator("lanes", mode="before")
-    @classmethod
-    def _short_lanes(cls, value: object) -> object:
-        return {name: lane or {} for name, lane in value.items()} if isinstance(value, dict) else value
+    def __post_init__(self) -> None:
+        _refuse(check_weights, self.weights)
 
 
 class Execution(_Section):
     """How `atms run` executes attempts."""
 
-    jobs: int = Field(
-        default=_DEFAULT["execution"]["jobs"], ge=1, le=1000, description="Attempts at once, over all agents."
+    jobs: Annotated[int, Meta(ge=1, le=1000, description="Attempts at once, over all agents.")] = _EXECUTION["jobs"]
+    max_attempts: Annotated[int, Meta(ge=1, description="Attempts before a task has failed.")] = _EXECUTION[
+        "max_attempts"
+    ]
+    retry_delay: Annotated[Duration, Meta(description="Wait before the second attempt; doubles each time.")] = (
+        _EXECUTION["retry_delay"]
     )
-    max_attempts: int = Field(
-        default=_DEFAULT["execution"]["max_attempts"], ge=1, description="Attempts before a task has failed."
-    )
-    retry_delay: Duration = Field(
-        default=_DEFAULT["execution"]["retry_delay"], description="Wait before the second attempt; doubles each time."
-    )
-    retry_delay_max: Duration = Field(
-        default=_DEFAULT["execution"]["retry_delay_max"], description="The longest wait between attempts."
-    )
-    timeout: Duration = Field(
-        default=_DEFAULT["execution"]["timeout"], description="An attempt that takes longer is stopped."
-    )
-    silence: Duration | None = Field(default=None, description="An attempt without output for so long is stopped.")
-    grace: Duration = Field(
-        default=_DEFAULT["execution"]["grace"], description="Between interrupt, terminate and kill."
-    )
+    retry_delay_max: Annotated[Duration, Meta(description="The longest wait between attempts.")] = _EXECUTION[
+        "retry_delay_max"
+    ]
+    timeout: Annotated[Duration, Meta(description="An attempt that takes longer is stopped.")] = _EXECUTION["timeout"]
+    silence: Annotated[Duration | None, Meta(description="An attempt without output for so long is stopped.")] = None
+    grace: Annotated[Duration, Meta(description="Between interrupt, terminate and kill.")] = _EXECUTION["grace"]
 
 
 class Claims(_Section):
     """How agents that claim for themselves hold tasks."""
 
-    lease: Duration = Field(
-        default=_DEFAULT["claims"]["lease"], description="A claim ends after so long without a heartbeat."
-    )
+    lease: Annotated[Duration, Meta(description="A claim ends after so long without a heartbeat.")] = _DEFAULT[
+        "claims"
+    ]["lease"]
 
 
 class Features(_Section):
     """The roadmap file."""
 
-    file: str | None = Field(default=None, description="FEATURES.json, else TASKS.json, when not set.")
+    file: Annotated[str | None, Meta(description="FEATURES.json, else TASKS.json, when not set.")] = None
 
 
 class GateDefinition(_Section):
     """A quality gate: a shell command that passes with exit code 0."""
 
-    command: str = Field(min_length=1)
-    kind: GateKind = "custom"
+    command: Text
+    kind: GateKind = _GATE["kind"]
     required: bool = True
-    stages: list[Stage] = ["task"]
-    timeout: Duration = 600.0
+    stages: Annotated[list[Stage], Meta(description="When it is run; for each task, when nothing is said.")] = field(
+        default_factory=lambda: list(_GATE["stages"])
+    )
+    timeout: Duration = _GATE["timeout"]
     working_directory: str | None = None
     environment: dict[str, str] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: object) -> object:
-        return {"command": value} if isinstance(value, str) else value
 
 
 class AgentDefinition(_Section):
     """An agent: a shell command that works on one task."""
 
-    kind: Literal["command", "pull"] = "command"
+    kind: AgentKind = _AGENT["kind"]
     command: str | None = None
     specialization: str | None = None
     capabilities: list[str] = []
     languages: list[str] = []
-    max_concurrent: int = Field(1, ge=1)
-    rate: Rate = Field(default=None, description=_RATE)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: object) -> object:
-        return {"command": value} if isinstance(value, str) else value
+    max_concurrent: Count = 1
+    rate: StartRate = None
 
 
 class Document(_Section):
     """atms.yaml."""
 
     version: Literal[1] = 1
-    queue: Queue = Queue()
-    execution: Execution = Execution()
-    claims: Claims = Claims()
-    features: Features = Features()
-    gates: dict[str, GateDefinition] = {}
-    agents: dict[str, AgentDefinition] = {}
+    queue: Queue | None = None
+    execution: Execution | None = None
+    claims: Claims | None = None
+    features: Features | None = None
+    gates: dict[str, GateDefinition | Text] | None = None
+    agents: dict[str, AgentDefinition | Text] | None = None
 
-    @field_validator("queue", "execution", "claims", "features", "gates", "agents", mode="before")
-    @classmethod
-    def _empty_section(cls, value: object) -> object:
-        # `gates:` with nothing behind it is how people leave a section for later.
-        return {} if value is None else value
 
-    @model_validator(mode="after")
-    def _sound_agents(self) -> Document:
-        for name, definition in self.agents.items():
-            try:
-                agents.declared(name, definition.model_dump())
-            except AtmsError as error:
-                raise ValueError(error.message) from error
-        return self
+def parse(document: JsonObject) -> Config:
+    """Return the plain record that everything else works with.
 
-    def to_config(self) -> Config:
-        """Return the plain record that everything else works with."""
-        document: dict[str, Any] = self.model_dump()
-        document["gates"] = {name: {"name": name, **fields} for name, fields in document["gates"].items()}
-        config: Config = document  # type: ignore[assignment]
-        return config
+    Raises:
+        ValueError: something is wrong; the message names the first place.
+
+    """
+    try:
+        found = msgspec.convert(document, Document, dec_hook=_parsed)
+    except msgspec.ValidationError as error:
+        raise ValueError(_explained(document, error)) from error
+    config: Any = _plain(found)
+    for name, section in (("queue", Queue), ("execution", Execution), ("claims", Claims), ("features", Features)):
+        config[name] = config[name] or _plain(section())
+    config["queue"]["lanes"] = {name: lane or _plain(Lane()) for name, lane in config["queue"]["lanes"].items()}
+    config["gates"] = {name: {"name": name, **gate} for name, gate in _whole(found.gates, GateDefinition).items()}
+    config["agents"] = _whole(found.agents, AgentDefinition)
+    for name, agent in config["agents"].items():
+        try:
+            agents.declared(name, agent)
+        except AtmsError as error:
+            raise ValueError(f"agents.{name}: {error.message}") from error
+    checked: Config = config
+    return checked
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of atms.yaml, for editors."""
+    return msgspec.json.schema(Document, schema_hook=_json_type)
+
+
+def _json_type(kind: type) -> JsonObject:
+    if kind is Duration:
+        return {"type": ["number", "string"]}
+    return {"enum": list(_CHOICES[kind])} if kind in _CHOICES else {"type": "string"}
+
+
+def _refuse(check: Callable[[Any], _T], value: object) -> _T:
+    """Return what a check makes of a value; what it finds wrong is a ValueError, which msgspec gives a place."""
+    try:
+        return check(value)
+    except AtmsError as error:
+        raise ValueError(f"{error.message}; {error.hint}") from error
+
+
+def _parsed(kind: type, value: object) -> object:
+    """Return a value of one of the classes above."""
+    if kind is Duration:
+        return Duration(_refuse(_seconds, value))
+    if kind in _CHOICES:
+        _refuse(_chosen(_CHOICES[kind]), value)
+    elif kind in _CHECKS:
+        _refuse(_CHECKS[kind], str(value))
+    return kind(value)
+
+
+def _chosen(choices: Sequence[str]) -> Callable[[object], None]:
+    def check(value: object) -> None:
+        if value not in choices:
+            raise UsageError(f"`{value}` is not possible", f"choose one of: {', '.join(choices)}")
+
+    return check
+
+
+def _seconds(value: object) -> float:
+    seconds = parse_duration(value) if isinstance(value, str) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < inf:
+        raise UsageError(f"`{value}` is no time to wait", "write it like 90s, 15m, 1h30m or 2d")
+    return seconds
+
+
+def _plain(section: Struct) -> Any:  # noqa: ANN401  JSON
+    return msgspec.to_builtins(section, enc_hook=lambda value: float(value) if isinstance(value, float) else str(value))
+
+
+def _whole(
+    definitions: Mapping[str, GateDefinition | AgentDefinition | str] | None, kind: Callable[..., Struct]
+) -> dict[str, Any]:
+    """Return definitions without the short form, in which the command stands alone."""
+    return {
+        name: _plain(kind(command=short) if isinstance(short, str) else short)
+        for name, short in (definitions or {}).items()
+    }
+
+
+def _explained(document: JsonObject, error: msgspec.ValidationError) -> str:
+    """Say first where in the document the error is."""
+    what, _, place = str(error).rpartition(" - at `$")
+    if not what:
+        return str(error)
+    names: list[str] = []
+    for field_name, position in re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", place):
+        # Of a mapping msgspec says that some member of it is wrong.
+        is_some = position == "..."
+        names.append(_wrong_member(document, names, str(error)) if is_some else field_name or position)
+    return f"{'.'.join(names)}: {what}"
+
+
+def _wrong_member(document: JsonObject, names: list[str], message: str) -> str:
+    """Return the member of the mapping at a path with which alone the document is wrong in the same way."""
+    mapping: Any = document
+    for name in names:
+        mapping = mapping[name]
+    for member in mapping:
+        try:
+            msgspec.convert(_with_only(document, names, member), Document, dec_hook=_parsed)
+        except msgspec.ValidationError as error:
+            if str(error) == message:
+                return str(member)
+    return "..."
+
+
+def _with_only(document: Any, names: list[str], member: str) -> Any:  # noqa: ANN401  JSON
+    if not names:
+        return {member: document[member]}
+    return {**document, names[0]: _with_only(document[names[0]], names[1:], member)}

@@ -29,7 +29,7 @@ main()
 ALWAYS = {"__future__", "gc"}
 STORE = ALWAYS | {"_functools", "_json", "_sqlite3", "binascii", "fcntl", "math", "unicodedata"}
 HEAVY = {
-    "collections", "functools", "types", "zlib", "typing", "re", "json", "dataclasses", "pathlib", "typer", "pydantic", "rich", "ruamel",
+    "collections", "functools", "types", "zlib", "typing", "re", "json", "dataclasses", "pathlib", "typer", "msgspec", "rich", "ruamel",
     "logging", "subprocess", "enum", "datetime", "contextlib", "inspect", "sqlite3", "asyncio", "select", "signal", "tempfile", "random",
     "uuid", "hashlib", "socket",
 }  # fmt: skip

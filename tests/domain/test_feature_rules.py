@@ -166,8 +166,9 @@ def test_the_files_own_tasks_are_adopted() -> None:
         "tasks": [
             {"id": "a", "feature_id": "f1", "title": "First", "status": "completed", "type": "implementation"},
             {"id": "b", "feature_id": "f1", "title": "Second", "status": "queued", "type": "testing", "priority": "urgent",
-             "dependencies": ["a", "c", "zz", "b"], "estimated_effort": 2.5, "required_capabilities": ["general", "testing"]},
-            {"id": "c", "feature_id": "f1", "status": "in-progress", "type": "error", "description": "own words"},
+             "dependencies": ["a", "c", "zz", "b"], "estimated_effort": 2.5, "required_capabilities": ["general", "", "testing"]},
+            {"id": "c", "feature_id": "f1", "status": "in-progress", "type": "error", "description": "own words",
+             "estimated_effort": float("inf")},
             {"id": "d", "feature_id": "f2", "title": "Another's", "status": "queued"},
             None, "text",
         ]
