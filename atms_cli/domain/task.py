@@ -201,9 +201,11 @@ def _born(event: Event) -> Task:
 
 
 def _nested(given: Mapping[str, object]) -> JsonObject:
-    """Return the fields that hold fields, each whole."""
-    own = {name: value for name, value in given.items() if isinstance(value, dict)}
-    return {name: {**defaults, **own.get(name, {})} for name, defaults in NESTED_DEFAULTS.items()}
+    """Return the fields that hold fields, each whole; those of which nothing is said are shared."""
+    return {
+        name: {**defaults, **own} if isinstance(own := given.get(name), dict) else defaults
+        for name, defaults in NESTED_DEFAULTS.items()
+    }
 
 
 def _settled(event: Event) -> Task:

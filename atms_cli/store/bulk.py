@@ -10,7 +10,7 @@ from atms_cli.domain import task as tasks
 from atms_cli.domain.terse import through
 from atms_cli.store import sql
 from atms_cli.store.jsontext import encode
-from atms_cli.store.projector import Projector, task_row
+from atms_cli.store.projector import OF_ATTEMPTS, Projector, task_row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: So many tasks are held in memory; a journal with more is written in several goes.
 _MOST_TASKS = 20_000
 _MOST_ROWS = 50_000
+_UNKNOWN: tuple[Task | None, str, str] = (None, "", "")
+#: Events that change a task and nothing else; an agent may have the name of a task.
+_PLAIN = frozenset(tasks.EVENTS) - OF_ATTEMPTS - {"task.folded"}
 
 
 def build(connection: Connection, journal: Segments, statements: list[str]) -> None:
@@ -101,20 +104,29 @@ class _BulkProjector(Projector):
         self._attempts: dict[str, tuple[tuple[str, str, str, str], JsonObject]] = {}
         self._finished: dict[str, list[tuple[object, ...]]] = {}
         self._folds: list[tuple[str, str, str]] = []
-        self._has_spilled = False
+        self._spilled: set[str] = set()
 
-    def _put_event(self, row: tuple[str, str, str, str, int, int]) -> None:
-        self._rows.append(row)
+    def apply(self, event: Event, replica: str, segment: int, offset: int) -> None:
+        """Fold one event; what only changes fields of a task that is held, as most do, takes a short way."""
+        key, number, kind = event["key"], event["id"], event["type"]
+        self._rows.append((key, number, kind, replica, segment, offset))
+        task, born, last = self._tasks.get(key, _UNKNOWN)
+        if task is not None and last < number and kind in _PLAIN:
+            after = tasks.evolve(task, event)
+            self._tasks[key] = (after, born, number)
+            self._changed[key] = after  # type: ignore[assignment]  # nothing makes a task go away
+        else:
+            self._take(event)
         if len(self._rows) >= _MOST_ROWS:
             self._write_rows()
         if len(self._tasks) >= _MOST_TASKS:
             self.flush()
-            self._has_spilled = True
 
     def _task(self, key: str) -> tuple[Task | None, str, str]:
-        if key not in self._tasks and not self._has_spilled:
-            self._tasks[key] = (None, "", "")
-        return super()._task(key)
+        held = self._tasks.get(key)
+        if held is None:
+            held = self._tasks[key] = super()._task(key) if key in self._spilled else _UNKNOWN
+        return held
 
     def _is_newest(self, event: Event) -> bool:
         del event
@@ -125,7 +137,12 @@ class _BulkProjector(Projector):
         self._attempts[event["key"]] = ((event["id"], lane, str(attempt["agent"]), event["at"]), attempt)
 
     def _latest_attempt(self, key: str) -> JsonObject:
-        return self._attempts[key][1] if key in self._attempts else super()._latest_attempt(key)
+        if key in self._attempts:
+            return self._attempts[key][1]
+        if key not in self._spilled:
+            return {}
+        self._find_attempts_by_task()
+        return super()._latest_attempt(key)
 
     def _replace_attempt(self, attempt: JsonObject) -> None:
         key = str(attempt["task"])
@@ -143,9 +160,12 @@ class _BulkProjector(Projector):
     def _drop_attempts(self, key: str) -> None:
         self._attempts.pop(key, None)
         self._finished.pop(key, None)
-        if self._has_spilled:
-            self._run("CREATE INDEX IF NOT EXISTS attempts_by_task ON attempts (task, started)")
+        if key in self._spilled:
+            self._find_attempts_by_task()
             super()._drop_attempts(key)
+
+    def _find_attempts_by_task(self) -> None:
+        self._run("CREATE INDEX IF NOT EXISTS attempts_by_task ON attempts (task, started)")
 
     def _is_in_place(self, event: Event) -> bool:
         """Take a fold as it comes, and look at the end whether something had come in between."""
@@ -161,41 +181,36 @@ class _BulkProjector(Projector):
     def flush(self) -> None:
         """Write every touched task as if it waited for nothing; `build` counts what it waits for at the end."""
         changed = self._changed.values()
+        again = [task for key, task in self._changed.items() if key in self._spilled]
+        self._put_tasks(sql.PUT_TASK, [task for key, task in self._changed.items() if key not in self._spilled])
+        self._put_tasks(sql.REPLACE_TASK, again)
+        self._many(sql.PUT_DEPENDENCY, [row for task in changed for row in _pairs(task)])
         self._many(
-            sql.REPLACE_TASK if self._has_spilled else sql.PUT_TASK,
-            [task_row(task, *self._tasks[task["id"]][1:], 0, None) for task in changed],
+            sql.PUT_TAG,
+            [
+                (task["id"], tag, task["status"] in tasks.CLOSED, self._tasks[task["id"]][1])
+                for task in changed
+                for tag in task["tags"]
+            ],
         )
-        for table, rows in (
-            (sql.PUT_DEPENDENCY, [row for task in changed for row in _pairs(task)]),
-            (
-                sql.PUT_TAG,
-                [
-                    (task["id"], tag, task["status"] in tasks.CLOSED, self._tasks[task["id"]][1])
-                    for task in changed
-                    for tag in task["tags"]
-                ],
-            ),
-        ):
-            self._many(table, rows)
-        if self._has_spilled:
-            self._forget_what_was_taken_away()
+        for task in again:
+            # What an earlier go wrote may have been taken away since.
+            self._put_lists(task, known=True)
         for key in list(self._attempts):
             self._keep_attempt(key)
         self._many(sql.PUT_ATTEMPT, [row for rows in self._finished.values() for row in rows])
         self._finished.clear()
+        self._spilled.update(self._changed)
         self._changed.clear()
         self._tasks.clear()
 
-    def _forget_what_was_taken_away(self) -> None:
-        """Drop dependencies and tags that an earlier go wrote and a later event removed."""
-        for task in self._changed.values():
-            self._put_lists(task, known=True)
+    def _put_tasks(self, statement: str, written: list[Task]) -> None:
+        self._many(statement, [task_row(task, *self._tasks[task["id"]][1:], 0, None) for task in written])
 
     def finish(self) -> None:
         """Write what is left, and fold anew what counts in another order than that of the ids."""
         self._write_rows()
         self.flush()
-        self._has_spilled = self._has_spilled or bool(self._folds)
         for key in {fold[0] for fold in self._folds if self._run(sql.IN_BETWEEN, fold).fetchone()}:
             self._refold(key)
         self.flush()

@@ -17,7 +17,7 @@ _KNOWN = frozenset(("id", "title", *_USUAL))
 def pack(task: Task) -> str:
     """Return the text that stands for a task; the same task has the same text on every clone."""
     held: JsonObject = task  # type: ignore[assignment]  # a Task is JSON throughout
-    unusual = {name: held[name] for name, usual in _USUAL.items() if held[name] != usual}
+    unusual = {name: value for name, usual in _USUAL.items() if (value := held[name]) is not usual and value != usual}
     if len(held) > len(_KNOWN):
         unusual |= {name: held[name] for name in sorted(held.keys() - _KNOWN)}
     return encode({"id": held["id"], "title": held["title"], **unusual})

@@ -180,11 +180,14 @@ class Journal:
                     # What is left of a batch may lack its end.
                     is_rewritten, offset = True, end
                     continue
-                batch.append((event, offset, end))
-                offset = end
-                if not more or is_rewritten:
+                located, offset = (event, offset, end), end
+                if more and not is_rewritten:
+                    batch.append(located)
+                    continue
+                if batch:
                     yield from batch
                     batch = []
+                yield located
 
     def _damage(self, replica: str, segment: int, offset: int, error: Exception) -> DamagedError:
         path = self.path(replica, segment)

@@ -34,7 +34,8 @@ _ATTEMPT_ENDS = {
     "task.released": "released",
     "task.lease_expired": "released",
 }
-
+#: What begins or ends an attempt.
+OF_ATTEMPTS = frozenset(("task.started", *_ATTEMPT_ENDS))
 
 #: Tasks that will end by themselves.
 _GOING = ("ready", "assigned", "in_progress", "validating")
@@ -69,7 +70,10 @@ class Projector:
 
     def apply(self, event: Event, replica: str, segment: int, offset: int) -> None:
         """Fold one event; call `flush` after the last."""
-        self._put_event((event["key"], event["id"], event["type"], replica, segment, offset))
+        self._run(sql.PUT_EVENT, (event["key"], event["id"], event["type"], replica, segment, offset))
+        self._take(event)
+
+    def _take(self, event: Event) -> None:
         kind = event["type"].partition(".")[0]
         if kind == "task":
             self._apply_to_task(event)
@@ -79,9 +83,6 @@ class Projector:
             self._apply_to_feature(event)
         elif kind == "queue":
             self._apply_to_queue(event)
-
-    def _put_event(self, row: tuple[str, str, str, str, int, int]) -> None:
-        self._run(sql.PUT_EVENT, row)
 
     def _task(self, key: str) -> tuple[Task | None, str, str]:
         if key not in self._tasks:
@@ -97,11 +98,11 @@ class Projector:
         return [self._load(*row) for row in self._run(sql.EVENTS_OF, (key,)).fetchall()]
 
     def _apply_to_task(self, event: Event) -> None:
-        task, _, last = self._task(event["key"])
+        kind, (task, _, last) = event["type"], self._task(event["key"])
         is_next = event["id"] > last and (task is not None or self._is_newest(event))
-        if is_next and (event["type"] != "task.folded" or self._is_in_place(event)):
+        if is_next and (kind != "task.folded" or self._is_in_place(event)):
             self._fold(event)
-            if event["type"] == "task.started" and task is not None:
+            if kind == "task.started" and task is not None:
                 self.keys.count_start(task, event["at"])
         else:
             self._refold(event["key"])
@@ -124,7 +125,7 @@ class Projector:
             return
         self._tasks[key] = (after, born or event["id"], event["id"])
         self._changed[key] = after
-        if after is not before:
+        if after is not before and event["type"] in OF_ATTEMPTS:
             self._note_attempt(before, event)
 
     def _unfold(self, event: Event) -> None:
@@ -134,7 +135,7 @@ class Projector:
         self._drop_attempts(event["key"])
         for before, each, after in tasks.unfold(event):
             if after is not None and each is not event:
-                if after is not before:
+                if after is not before and each["type"] in OF_ATTEMPTS:
                     self._note_attempt(before, each)
             elif after is not None:
                 self._tasks[event["key"]] = (after, born(event), event["id"])
@@ -161,7 +162,7 @@ class Projector:
                 "status": "running", "exit_code": None, "reason": None, "started_at": event["at"], "ended_at": None,
             }  # fmt: skip
             self._put_attempt(event, attempt, lanes.DEFAULT if before is None else lanes.name_of(before))
-        elif event["type"] in _ATTEMPT_ENDS and before is not None and before["attempts"]:
+        elif before is not None and before["attempts"]:
             self._end_attempt(event)
 
     def _end_attempt(self, event: Event) -> None:

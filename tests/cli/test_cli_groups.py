@@ -268,7 +268,12 @@ def test_settings_are_read_changed_and_checked(atms: Atms) -> None:
     assert atms("config", "validate").out == f"{path} is good\n"
     assert "execution.jobs = 3\n" in atms("config", "list").out
     assert "execution.jobs" in atms("config", "list", "-q").lines
-    assert atms.json("config", "schema")["$defs"]["Document"]["properties"].keys() >= {"queue", "execution", "gates", "agents"}
+    assert atms.json("config", "schema")["$defs"]["Document"]["properties"].keys() >= {
+        "queue",
+        "execution",
+        "gates",
+        "agents",
+    }
 
 
 @pytest.mark.parametrize(
