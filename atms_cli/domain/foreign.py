@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from atms_cli.domain.records import Event, Fact, Json, JsonObject
 
 
+#: What a task has in fields of which nothing is said.
+_USUAL: dict[str, Json] = {**DEFAULTS, **NESTED_DEFAULTS}
 _TIMES = frozenset(name for name in DEFAULTS if name.endswith("_at")) | {"deadline", "not_before"}
 
 
@@ -24,7 +26,9 @@ def imported(task_id: str, original: JsonObject) -> Fact:
         UsageError: somebody has edited it since, and a field is no good.
 
     """
-    whole = {name: original[name] for name in ("title", *DEFAULTS) if original.get(name) is not None}
+    whole = {
+        name: original[name] for name in ("title", *DEFAULTS) if original.get(name) not in (None, _USUAL.get(name))
+    }
     check_title(whole.get("title"))
     check_fields(whole)
     if whole.get("status", "queued") not in STATUSES:

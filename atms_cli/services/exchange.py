@@ -53,7 +53,7 @@ def _keep_out_of_the_queue(tx: Transaction, drafts: Iterable[ForeignTask]) -> No
 
 
 def _is_known(read: ReadModel, task_id: str) -> bool:
-    return bool(read.born(task_id)) or bool(read.history(task_id))
+    return bool(read.event_ids(task_id))
 
 
 def _refuse_cycles(by_id: Mapping[str, ForeignTask]) -> None:

@@ -14,7 +14,7 @@ from atms_cli.store.projector import OF_ATTEMPTS, Projector, task_row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from sqlite3 import Connection
 
     from atms_cli.domain.records import Event, JsonObject, Task
@@ -44,6 +44,17 @@ def build(connection: Connection, journal: Segments, statements: list[str]) -> N
     for statement in statements:
         if statement.lstrip().startswith("CREATE TRIGGER"):
             connection.execute(statement)
+
+
+def without_indexes(connection: Connection, project: Callable[[], None]) -> None:
+    """Put many tasks into the table at once, and sort them into its indexes together when all are there."""
+    found = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'tasks' AND sql IS NOT NULL"
+    indexes = connection.execute(found).fetchall()
+    for name, _ in indexes:
+        connection.execute(f"DROP INDEX {name}")
+    project()
+    for _, statement in indexes:
+        connection.execute(statement)
 
 
 def _relate(connection: Connection) -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
+
+import msgspec  # noqa: TID253
 
 from atms_cli.domain.feature import FILE_PRIORITIES
 from atms_cli.domain.task import CATEGORIES, PRIORITIES
@@ -16,7 +19,7 @@ from atms_cli.errors import AtmsError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from atms_cli.domain.records import JsonObject
 
@@ -88,17 +91,29 @@ def _first_record(text: str) -> Mapping[str, object]:
 def _records(text: str) -> list[JsonObject]:
     """Return the objects of a JSON array, or of JSON lines."""
     stripped = text.strip()
-    try:
-        lines = [line for line in stripped.splitlines() if line.strip()]
-        listed: list[JsonObject] = (
-            json.loads(stripped) if stripped.startswith("[") else [json.loads(line) for line in lines]
-        )
-    except json.JSONDecodeError as error:
-        raise AtmsError(f"not JSON: {error.msg} in line {error.lineno}") from error
+    listed = _decoded(stripped, 1) if stripped.startswith("[") else list(_lines(stripped))
     for number, record in enumerate(listed, start=1):
         if not isinstance(record, dict):
             raise AtmsError(f"entry {number} is not an object")
     return listed
+
+
+def _lines(text: str) -> Iterator[Any]:
+    # Not `splitlines`: JSON may hold the other characters that end a line in Unicode.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield _decoded(line, number)
+
+
+def _decoded(text: str, line: int) -> Any:  # noqa: ANN401  JSON
+    """Decode a text that begins in that line; what msgspec refuses, the slower decoder may take, or say where it is wrong."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            raise AtmsError(f"not JSON: {error.msg} in line {line + error.lineno - 1}") from error
 
 
 def _text(record: Mapping[str, object], name: str) -> str:
@@ -218,10 +233,7 @@ _TODO_TYPES = {
 
 
 def _todo(text: str) -> list[Draft]:
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise AtmsError(f"not JSON: {error.msg} in line {error.lineno}") from error
+    document = _decoded(text, 1)
     listed = document.get("tasks") if isinstance(document, dict) else document
     return [_from_todo(record) for record in listed or [] if isinstance(record, dict)]
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: So many events may be in the journal that the index has not read, while writers stand in line.
 _MOST_PENDING = 64
+#: From so many events in one go, if there are not more tasks than that, it pays to make the indexes anew.
+_MANY = 2000
 
 
 class Transaction:
@@ -145,8 +147,17 @@ class Transaction:
             lines.append((event, codec.encode(event, more=True)))
         self._lines += lines
         if self._reader is not None:
-            self._project(lines, offset)
+            self._take(lines, offset)
         return [event for event, _ in lines]
+
+    def _take(self, lines: Sequence[tuple[Event, bytes]], offset: int) -> None:
+        connection = self._index.connection
+        if len(lines) < _MANY or len(lines) < sum(row[1] for row in connection.execute(sql.COUNTS)):
+            self._project(lines, offset)
+            return
+        from atms_cli.store.bulk import without_indexes
+
+        without_indexes(connection, lambda: self._project(lines, offset))
 
     def queue(self, settings: QueueSettings) -> ReadModel:
         """Return the read model with all that the order of the queue needs."""

@@ -186,6 +186,27 @@ def test_of_what_hangs_on_a_task_not_everything_is_looked_at(atms: Atms) -> None
     assert "holds up  more than 100 tasks; its end frees 101\n" in atms("task", "show", one).out
 
 
+def test_only_a_newline_ends_a_line_of_an_import(atms: Atms) -> None:
+    rows = '{"id": "one", "title": "a\u2028b", "description": "c\u0085d"}\n\n{"id": "two", "title": "\\ud83d\\ude80"}\n'
+    assert atms("task", "import", "-", "--form", "atms", text=rows).out.endswith("2 tasks added\n")
+    assert (atms.task("one")["title"], atms.task("one")["description"]) == ("a\u2028b", "c\u0085d")
+    assert atms.task("two")["title"] == "\N{ROCKET}"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"id": "one", "title": "One"}\n\n{"id": "two", title}\n', "in line 3"),
+        ('[{"id": "one", "title": "One"},\n{"id": "two"\n', "in line 2"),
+        ('{"id": "one", "title": "One"}\n[]\n', "entry 2 is not an object"),
+        ('{"id": "one", "title": "One", "timeout": NaN}\n[]\n', "entry 2 is not an object"),
+    ],
+)
+def test_what_cannot_be_imported_is_named_with_its_line(atms: Atms, text: str, says: str) -> None:
+    assert says in atms("task", "import", "-", "--form", "atms", text=text, code=1).err
+    assert atms.json("task", "list") == []
+
+
 def test_the_life_of_a_task_in_words(atms: Atms) -> None:
     one = atms.add("One")
     two = atms.add("Two", "--after", one)

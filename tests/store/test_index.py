@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from atms_cli.domain import agent as agents
 from atms_cli.domain import decisions
 from atms_cli.errors import AtmsError
-from atms_cli.store import bulk, sql
+from atms_cli.store import bulk, sql, transaction
 from atms_cli.store.eventstore import EventStore, in_directory
 from atms_cli.store.index import Index
 from atms_cli.store.memory import in_memory
@@ -375,3 +375,28 @@ def test_a_rebuild_in_several_goes_gives_the_same(
     monkeypatch.setattr(bulk, "_MOST_ROWS", at_once)
     store.rebuild()
     assert contents(store) == before
+
+
+def test_many_tasks_at_once_are_sorted_in_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transaction, "_MANY", 5)
+    facts = [
+        fact
+        for number in range(30)
+        for fact in decisions.create(f"t{number:02d}", {"title": "One", "tags": ["x"]}, created_by="ann", draft=False)
+    ]
+    store, expected = opened(tmp_path / "a"), in_memory(FakeClock())
+    statements: list[str] = []
+    store.index.connection.set_trace_callback(statements.append)
+    with store.writing("ann") as tx:
+        assert tx.read.counts() == {}
+        tx.record(facts)
+    assert len([text for text in statements if text.startswith("DROP INDEX")]) == sql.SCHEMA.count(" ON tasks (")
+    record(expected, *facts)
+    assert indexes(store) == indexes(expected)
+    assert store.reading().counts() == {"ready": 30}
+    assert store.doctor() == []
+
+
+def indexes(store: EventStore) -> list[tuple[object, ...]]:
+    found = "SELECT name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name"
+    return [tuple(row) for row in store.index.connection.execute(found)]
