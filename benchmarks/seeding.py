@@ -59,7 +59,8 @@ def fill(workspace: OpenWorkspace, size: int) -> None:
         if number % 10 == 7:  # noqa: PLR2004  an open one, for an open one
             fields["dependencies"] = [ids[number - 2]]
         stages = _FULL if number % 2 == 0 else ()
-        return _life(ids[number], fields, stages, agent=f"agent{number % 20}")
+        # The first agent has as many tasks to list in the smallest workspace as in the others.
+        return _life(ids[number], fields, stages, agent=f"agent{number // 100 % 20}")
 
     _record(workspace, size, life)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from atms_cli.domain.limits import parse_rate
 from atms_cli.errors import ConflictError, NotFoundError, UsageError
 
 TYPE_CHECKING = False
@@ -102,6 +101,8 @@ def check(name: str, fields: JsonObject) -> None:
     if kind == "command" and not str(fields.get("command") or "").strip():
         raise UsageError(f"agent `{name}` of kind command needs a command", "give it with --command CMD")
     if fields.get("rate") is not None:
+        from atms_cli.domain.limits import parse_rate
+
         parse_rate(str(fields["rate"]))
     limit = fields.get("max_concurrent", 1)
     if not isinstance(limit, int) or limit < 1:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from os.path import join
 
-from atms_cli.domain import config as defaults
 from atms_cli.errors import AtmsError, NewerError
 from atms_cli.store.jsontext import decode, encode
 from atms_cli.store.paths import COMPILED_CONFIG, CONFIG, DIRECTORY
@@ -40,7 +39,9 @@ class Settings:
         """
         fingerprint = self._fingerprint()
         if not fingerprint:
-            return defaults.default()
+            from atms_cli.domain.config import default
+
+            return default()
         try:
             with open(self._compiled, encoding="utf-8") as file:
                 stored = decode(file.read())
