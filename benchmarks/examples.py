@@ -43,7 +43,7 @@ READING = (
     "task list --limit 50 -p high",
     "task list --limit 50 --tag tag3",
     "task list --limit 50 --ready",
-    "task list --limit 50 --feature feature7",
+    "task list --limit 50 --feature feature0",
     "task list --limit 50 --agent agent0",
 )
 #: Everything else. What edits settings works on a workspace of its own: the next command there has to check them.

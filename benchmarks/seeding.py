@@ -55,11 +55,11 @@ def fill(workspace: OpenWorkspace, size: int) -> None:
     ids = [workspace.ids.task() for _ in range(size)]
 
     def life(number: int) -> list[Fact]:
-        fields: JsonObject = {**plain(number), "feature_id": f"feature{number % 50}"}
+        # The first feature and agent have as many tasks to list in the smallest workspace as in the others.
+        fields: JsonObject = {**plain(number), "feature_id": f"feature{number // 100 % 50}"}
         if number % 10 == 7:  # noqa: PLR2004  an open one, for an open one
             fields["dependencies"] = [ids[number - 2]]
         stages = _FULL if number % 2 == 0 else ()
-        # The first agent has as many tasks to list in the smallest workspace as in the others.
         return _life(ids[number], fields, stages, agent=f"agent{number // 100 % 20}")
 
     _record(workspace, size, life)

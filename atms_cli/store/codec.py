@@ -53,8 +53,7 @@ def decode(line: bytes) -> tuple[Event, bool]:
     body, seal = line[:-SEAL_LENGTH], line[-SEAL_LENGTH:]
     if seal != b"%b%08x%b" % (_MARK, crc32(body), _CLOSE):
         raise DamagedError("the checksum does not match")
-    record = decode_json(line[:-1].decode())
-    del record["crc"]
+    record = decode_json(body.decode() + "}")
     if record["v"] > VERSION:
         raise NewerError(f"written in format {record['v']}, this atms knows {VERSION}", "upgrade atms")
     return record, record.pop("more", False)
