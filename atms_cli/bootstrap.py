@@ -151,6 +151,12 @@ class OpenWorkspace:
 
         return networked(self.directory)
 
+    def plugged_driver(self, kind: str) -> Mapping[str, object] | None:
+        """Return the driver that an installed package brings for a kind of agent, or None."""
+        from atms_cli.system.plugins import driver
+
+        return driver(kind)
+
     def loop_holder(self) -> str | None:
         """Return who runs `atms run` here, or None if nobody does."""
         from atms_cli.store.lock import holder, is_held

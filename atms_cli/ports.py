@@ -85,6 +85,9 @@ class Ids(Protocol):
     def replica(self) -> str:
         """Return a replica id."""
 
+    def session(self, run: str) -> str:
+        """Return the name of the session that an attempt begins, the same one each time, in the form of a UUID."""
+
     def chance(self, seed: str) -> Chance:
         """Return numbers by chance, the same ones for the same seed."""
 
@@ -298,6 +301,9 @@ class RunFiles(Protocol):
     def tail(self, run: str, name: str, lines: int) -> str:
         """Return the last lines of a file, empty if there is none."""
 
+    def events(self, run: str, name: str) -> tuple[list[object], list[str]]:
+        """Return the JSON lines of a file as values, and its other lines; of a long file, of its two ends."""
+
 
 class Runner(Protocol):
     """Running commands to their end, in this process."""
@@ -338,6 +344,7 @@ class Workspace(Protocol):
     def replication(self) -> Replication: ...
     @property
     def compaction(self) -> Compaction: ...
+    def plugged_driver(self, kind: str) -> Mapping[str, object] | None: ...
     def loop_holder(self) -> str | None: ...
     def network_file_system(self) -> tuple[str, str] | None: ...
     def mend_journal(self) -> list[str]: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,9 @@ class CountingIds:
     def token(self) -> str:
         return self._next("token")
 
+    def session(self, run: str) -> str:
+        return f"session of {run}"
+
     def chance(self, seed: str) -> random.Random:
         return random.Random(seed)  # noqa: S311  forecasts are no secret
 
@@ -157,6 +161,10 @@ class FakeRunFiles:
     def tail(self, run: str, name: str, lines: int) -> str:
         return "\n".join(self.files.get(self.path(run, name), "").splitlines()[-lines:])
 
+    def events(self, run: str, name: str) -> tuple[list[object], list[str]]:
+        lines = self.files.get(self.path(run, name), "").splitlines()
+        return [json.loads(line) for line in lines if line[:1] == "{"], [line for line in lines if line[:1] != "{"]
+
 
 class FakeSettings:
     """atms.yaml in a dictionary; only gates can be edited."""
@@ -201,6 +209,7 @@ class FakeWorkspace:
         self.run_files = FakeRunFiles()
         self.holder: str | None = None
         self.network: tuple[str, str] | None = None
+        self.plugged: dict[str, Mapping[str, object]] = {}
 
     def acting_as(self, agent: str | None) -> FakeWorkspace:
         other = copy.copy(self)
@@ -225,6 +234,9 @@ class FakeWorkspace:
 
     def network_file_system(self) -> tuple[str, str] | None:
         return self.network
+
+    def plugged_driver(self, kind: str) -> Mapping[str, object] | None:
+        return self.plugged.get(kind)
 
     def loop_holder(self) -> str | None:
         return self.holder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from atms_cli.cli.call import many
+from atms_cli.errors import EXIT_UNAVAILABLE, UsageError
 from atms_cli.services import agents as service
 
 TYPE_CHECKING = False
@@ -23,13 +24,25 @@ def register(
     cap: o.AgentCapabilities = None,
     language: o.Languages = None,
     max: o.MaxConcurrent = None,  # noqa: A002  the option's name
+    model: o.Model = None,
+    approval: o.Approval = None,
+    arg: o.AgentArgs = None,
+    env: o.AgentVariables = None,
 ) -> None:
-    """Make an agent known; one with a command is started by `atms run`."""
+    """Make an agent known; one with a command, or of a kind that atms can start, is started by `atms run`."""
     fields: JsonObject = {
         "kind": kind or ("command" if command else "pull"), "command": command, "specialization": specialization,
+        "model": model, "approval": approval or "edits", "args": [*many(arg)], "env": _variables(many(env)),
         "capabilities": [*many(cap)], "languages": [*many(language)], "max_concurrent": 1 if max is None else max,
     }  # fmt: skip
     _shown(call, service.register(call.workspace, name, fields))
+
+
+def _variables(pairs: Sequence[str]) -> dict[str, str]:
+    for pair in pairs:
+        if not pair.partition("=")[0] or "=" not in pair:
+            raise UsageError(f"`{pair}` sets no variable", "write it like --env NAME=VALUE")
+    return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
 
 
 def _shown(call: Call, agent: Agent) -> None:
@@ -46,6 +59,9 @@ def list_(call: Call) -> None:
     """List all agents."""
     agents = service.everyone(call.workspace)
     call.answer(agents, [agent["name"] for agent in agents], lambda: _table(call, agents) if agents else "")
+    for agent in agents:
+        if agent["status"] == "error":
+            call.say(f"{agent['name']} gets nothing more; when that is mended: atms agent resume {agent['name']}")
     if not agents:
         call.say(
             'no agents yet; tasks with a --command run without one. Add one: atms agent register NAME --command "…"'
@@ -61,6 +77,48 @@ def heartbeat(call: Call, name: o.AgentName) -> None:
     """Say that an agent is alive."""
     agent = service.beat(call.workspace, name)
     call.answer(agent, [name], lambda: f"{name} was heard of at {agent['last_heartbeat']}")
+
+
+def test_(call: Call, name: o.AgentName, dry_run: o.TestDryRun = False) -> int:  # noqa: PT028  no test of ours
+    """Start an agent with a harmless prompt and say what it used and answered; exit with 75 if it did not get through."""
+    from atms_cli.cli.render import agent_test
+    from atms_cli.services import drivers
+
+    ws, agent = call.workspace, service.one(call.workspace, name)
+    run = ws.ids.run()
+    launch = drivers.trial(ws, agent, run)
+    variables = drivers.variables(agent, drivers.find(ws, agent["kind"]))
+    if dry_run:
+        used: JsonObject = {"argv": launch["argv"], "cwd": launch["cwd"], "env": variables, "input": launch["input"]}
+        call.answer(used, [name], lambda: agent_test(call, agent, launch, variables))
+        return 0
+    if not call.json and not call.quiet:
+        call.out(agent_test(call, agent, launch, variables))
+    result = drivers.ask(ws, agent, launch)
+    call.answer(result, [name], lambda: _verdict(call, result))
+    return 0 if result["answered"] else EXIT_UNAVAILABLE
+
+
+def _verdict(call: Call, result: JsonObject) -> str:
+    from atms_cli.cli.lines import one_line
+    from atms_cli.cli.render import tokens
+    from atms_cli.domain.moment import describe_duration
+
+    seconds, trouble = result["seconds"], result["trouble"]
+    took = describe_duration(seconds) if isinstance(seconds, int | float) else ""
+    if not isinstance(trouble, dict):
+        said = f": {one_line(str(result['text']))[:200]}" if result["text"] else ""
+        return f"{call.style('✓', 'green')} it answered in {took}{said}{tokens(result['report'])}"
+    until = f"; over at {trouble['until']}" if trouble["until"] else ""
+    return (
+        f"{call.style('✗', 'red')} it did not get through after {took} ({trouble['kind']}): {one_line(str(trouble['reason']))}"
+        f"{until}\n{call.style('see', 'dim')} {result['log']}"
+    )
+
+
+def resume(call: Call, name: o.AgentName) -> None:
+    """Let an agent work again that was halted because it could not log in, was refused, or kept failing."""
+    _shown(call, service.resume(call.workspace, name))
 
 
 def remove(call: Call, name: o.AgentName) -> None:

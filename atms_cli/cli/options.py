@@ -191,6 +191,23 @@ QueueKey = Annotated[str, Argument(metavar="KEY", help="A setting of the queue, 
 # Agents
 AgentName = Annotated[str, Argument(metavar="NAME", help="The agent's name.")]
 Kind = Annotated[str | None, Option("--kind", metavar="KIND", help="One of: " + ", ".join(agents.KINDS) + ".")]
+Model = Annotated[str | None, Option("--model", metavar="NAME", help="The model that it is asked to use.")]
+Approval = Annotated[
+    str | None,
+    Option(
+        "--approval",
+        metavar="WHAT",
+        help="What it may do without being asked: edits (change files; the default) or full (run any command too).",
+    ),
+]
+AgentArgs = Annotated[
+    list[str] | None, Option("--arg", metavar="ARG", help="One more argument for its command line; repeatable.")
+]
+AgentVariables = Annotated[
+    list[str] | None, Option("--env", metavar="NAME=VALUE", help="A variable for its environment; repeatable.")
+]
+TestDryRun = Annotated[bool, Option("--dry-run", help="Only say what would be started.")]
+ShowPrompt = Annotated[bool, Option("--prompt", help="Print what an agent would be told of it, and nothing else.")]
 AgentCommand = Annotated[
     str | None,
     Option(

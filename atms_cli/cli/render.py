@@ -245,11 +245,46 @@ def agent_table(call: Call, agents: Sequence[Agent]) -> str:
         (
             (agent["name"], "bold"), (agent["status"], "cyan" if agent.get("active") else ""),
             (f"{agent.get('active', 0)}/{agent['max_concurrent']}", ""),
-            (agent["kind"], ""), (", ".join([*agent["capabilities"], *agent["languages"]]), ""), (agent["command"] or "", "dim"),
+            (agent["kind"], ""), (", ".join([*agent["capabilities"], *agent["languages"]]), ""), (_notes(agent), "dim"),
         )
         for agent in agents
     ]  # fmt: skip
-    return table(call, ("NAME", "STATUS", "TASKS", "KIND", "CAPABILITIES", "COMMAND"), rows, stretch=5)
+    return table(call, ("NAME", "STATUS", "TASKS", "KIND", "CAPABILITIES", "NOTES"), rows, stretch=5)
+
+
+def _notes(agent: Agent) -> str:
+    """Return why an agent is halted, or else what is started."""
+    halted = agent.get("halted")
+    if halted:
+        return one_line(f"{halted['reason']}" + (f" until {halted['until']}" if halted["until"] else ""))
+    return " ".join(filter(None, (agent["command"], agent["model"])))
+
+
+def agent_test(call: Call, agent: Agent, launch: JsonObject, variables: Mapping[str, str]) -> str:
+    """Return how an agent is started, in words."""
+    import shlex
+
+    argv = launch["argv"]
+    words = shlex.join([str(word) for word in argv]) if isinstance(argv, list) else ""
+    rows = [
+        ("agent", f"{agent['name']} ({agent['kind']}, may: {agent['approval']})"),
+        ("command", words),
+        ("in", str(launch["cwd"])),
+    ]
+    rows += (
+        [("with", " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items()))] if variables else []
+    )
+    rows += [("prompt", "on standard input" if launch["input"] else "as an argument")]
+    return "\n".join(f"{call.style(name.ljust(7), 'dim')}  {text}" for name, text in rows)
+
+
+def tokens(report: object) -> str:
+    """Return what an agent used up, in words; empty if it did not say."""
+    if not isinstance(report, dict) or not (report.get("input_tokens") or report.get("output_tokens")):
+        return ""
+    cost = report.get("cost_usd")
+    paid = f", ${cost:.4f}" if isinstance(cost, int | float) else ""
+    return f" ({report.get('input_tokens', 0)} tokens in, {report.get('output_tokens', 0)} out{paid})"
 
 
 def plural(count: int, noun: str) -> str:

@@ -20,6 +20,7 @@ _MARKS = {
     "planned": ("+", "green"),
     "due": ("+", "green"),
     "alert": ("!", "yellow"),
+    "halted": ("■", "yellow"),
     "calm": ("✓", "green"),
     "validating": ("◑", "cyan"),
     "completed": ("✓", "green"),
@@ -66,6 +67,11 @@ def _gate(call: Call, report: JsonObject) -> str:
 def _words(call: Call, kind: str, report: JsonObject) -> str:
     if kind in ("warning", "stopping", "alert"):
         return one_line(str(report["text"]))
+    if kind == "halted":
+        way_on = f"until {report['until']}" if report["until"] else f"go on with: atms agent resume {report['agent']}"
+        return (
+            f"agent {report['agent']} gets nothing more ({report['kind']}): {one_line(str(report['reason']))}; {way_on}"
+        )
     if kind == "calm":
         return f"over: {one_line(str(report['text']))}"
     if kind == "feature":

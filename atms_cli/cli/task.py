@@ -165,8 +165,14 @@ def list_(
     listing.show(call, form, found, None if limit is not None else _TABLE_ROWS)
 
 
-def show(call: Call, task_id: o.TaskId) -> None:
+def show(call: Call, task_id: o.TaskId, prompt: o.ShowPrompt = False) -> None:
     """Show everything about a task."""
+    if prompt:
+        from atms_cli.services.attempts import prompt_for
+
+        text_of_prompt = prompt_for(call.workspace, task_id)
+        call.answer({"prompt": text_of_prompt}, [text_of_prompt.rstrip()], text_of_prompt.rstrip)
+        return
     task = service.show(call.workspace, task_id)
 
     def text() -> str:

@@ -10,11 +10,17 @@ if TYPE_CHECKING:
 
     from atms_cli.domain.records import Agent, Event, Fact, JsonObject
 
-#: `pull` agents claim for themselves; the others are started by `atms run`.
-KINDS = ("command", "pull")
+#: `pull` agents claim for themselves; the others are started by `atms run`, those of the last kinds by a driver (driver.py).
+KINDS = ("command", "pull", "gemini", "agy", "claude", "codex")
+#: What an agent may do without being asked: `edits` change files, `full` also run commands.
+APPROVALS = ("edits", "full")
 DEFAULTS: JsonObject = {
     "kind": "command",
     "command": None,
+    "model": None,
+    "args": [],
+    "env": {},
+    "approval": "edits",
     "specialization": None,
     "capabilities": [],
     "languages": [],
@@ -38,6 +44,19 @@ def evolve(agent: Agent | None, event: Event) -> Agent | None:
         fields: JsonObject = {"name": event["key"], **DEFAULTS, **given, "registered_at": event["at"]}
         return fields  # type: ignore[return-value]
     return None if event["type"] == "agent.removed" else agent
+
+
+def halt(name: str, kind: str, reason: str, until: str | None, times: int) -> list[Fact]:
+    """Give an agent nothing more, until a time or until somebody says `agent resume`.
+
+    `kind` is one of trouble.CLASSES or `failing`, `times` how often this has happened without a success in between.
+    """
+    return [("agent.halted", name, {"kind": kind, "reason": reason, "until": until, "times": times})]
+
+
+def resume(name: str) -> list[Fact]:
+    """Let a halted agent work again."""
+    return [("agent.resumed", name, {})]
 
 
 def declared(name: str, fields: JsonObject) -> Agent:
@@ -96,10 +115,11 @@ def check(name: str, fields: JsonObject) -> None:
             f"`{SHELL}` is the agent that is always there, for tasks with a command", "choose another name"
         )
     kind = fields.get("kind", "command")
-    if kind not in KINDS:
-        raise UsageError(f"`{kind}` is not a kind of agent", f"choose one of: {', '.join(KINDS)}")
+    if fields.get("approval", "edits") not in APPROVALS:
+        raise UsageError(f"`{fields['approval']}` is not an approval", f"choose one of: {', '.join(APPROVALS)}")
     if kind == "command" and not str(fields.get("command") or "").strip():
         raise UsageError(f"agent `{name}` of kind command needs a command", "give it with --command CMD")
+    _check_variables(fields.get("env"))
     if fields.get("rate") is not None:
         from atms_cli.domain.limits import parse_rate
 
@@ -107,6 +127,24 @@ def check(name: str, fields: JsonObject) -> None:
     limit = fields.get("max_concurrent", 1)
     if not isinstance(limit, int) or limit < 1:
         raise UsageError(f"agent `{name}`: {limit} tasks at once make no sense", "give --max 1 or more")
+
+
+def _check_variables(env: object) -> None:
+    for variable in env if isinstance(env, dict) else ():
+        if looks_secret(variable):
+            # What an agent is registered with is kept for good, and shared with other clones.
+            raise UsageError(
+                f"`{variable}` looks like a secret, which does not belong into the journal or atms.yaml",
+                "set it in the environment of `atms run`; its agents find it there",
+            )
+
+
+_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
+
+
+def looks_secret(variable: str) -> bool:
+    """Return whether a variable of that name may hold something that nobody should read."""
+    return any(word in variable.upper() for word in _SECRETS)
 
 
 def remove(agent: Agent | None, name: str) -> list[Fact]:

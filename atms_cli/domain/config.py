@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         features: FeatureSettings
         gates: dict[str, Gate]
         agents: dict[str, JsonObject]
+        drivers: dict[str, JsonObject]  # kinds of agents beyond those built in (domain/driver.py)
 
 
 def default() -> Config:
@@ -90,4 +91,5 @@ def default() -> Config:
         "features": {"file": None},
         "gates": {},
         "agents": {},
+        "drivers": {},
     }

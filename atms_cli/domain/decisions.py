@@ -345,9 +345,13 @@ def retry_from_scratch(task: Task, reason: str | None) -> list[Fact]:
     return [("task.retried", task["id"], {**_because(reason), "attempts": 0})]
 
 
-def undo_start(task: Task, reason: str) -> list[Fact]:
-    """Put a task back whose attempt never began or was stopped on purpose; it does not count as an attempt."""
-    return [("task.retried", task["id"], {"reason": reason, "attempts": max(0, task["attempts"] - 1)})]
+def undo_start(task: Task, reason: str, result: JsonObject | None = None) -> list[Fact]:
+    """Put a task back whose attempt never began, was stopped on purpose, or failed through no fault of the task's.
+
+    It does not count as an attempt. A result, if given, says how to go on.
+    """
+    kept: JsonObject = {} if result is None else {"result": result}
+    return [("task.retried", task["id"], {"reason": reason, "attempts": max(0, task["attempts"] - 1), **kept})]
 
 
 def reopen(task: Task, reason: str | None) -> list[Fact]:

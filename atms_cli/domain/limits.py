@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         weekday: int  # by the wall clock, 0 for Monday
         minute: int  # of that day
         stopped: Mapping[str, str]  # "paused" or "draining"
+        halted: Mapping[str, JsonObject]  # agents that do not get through, with the reason and the end if known
         running: Mapping[str, int]
         starts: Mapping[str, Sequence[str]]  # newest first, as many as the rate counts
         held: Mapping[str, int]
@@ -191,7 +192,7 @@ def first_limit(
 ) -> JsonObject | None:
     """Return the first limit that is in the way of a start, as kind, scope, words and end if known; or None."""
     within = scopes(lane, agent)
-    for check in (_stopped, _quiet, _full, _too_fast):
+    for check in (_stopped, _halted, _quiet, _full, _too_fast):
         for scope in within:
             found = check(scope, limits, state)
             if found is not None:
@@ -213,6 +214,18 @@ def _stopped(scope: str, _limits: Limits, state: LimitState) -> JsonObject | Non
         return None
     words = "is draining: it starts nothing new" if kind == "draining" else "is paused"
     return _limit(kind, scope, f"{_named(scope)} {words}")
+
+
+def _halted(scope: str, _limits: Limits, state: LimitState) -> JsonObject | None:
+    about = state["halted"].get(scope)
+    if about is None:
+        return None
+    until, reason = about["until"], about["reason"]
+    if until is None:
+        return _limit("halted", scope, f"{_named(scope)} is halted ({reason})")
+    return (
+        _limit("halted", scope, f"{_named(scope)} waits ({reason})", str(until)) if str(until) > state["now"] else None
+    )
 
 
 def _quiet(scope: str, limits: Limits, state: LimitState) -> JsonObject | None:

@@ -176,6 +176,10 @@ class Agent(TypedDict):
     name: str
     kind: str
     command: str | None
+    model: str | None
+    args: list[str]  # more words for its command line
+    env: dict[str, str]
+    approval: str  # what it may do without being asked (domain/driver.py)
     specialization: str | None
     capabilities: list[str]
     languages: list[str]
@@ -186,6 +190,7 @@ class Agent(TypedDict):
     registered_at: str | None
     last_heartbeat: str | None
     active: NotRequired[int]
+    halted: NotRequired[JsonObject | None]  # why nothing is given to it, and until when
 
 
 class Attempt(TypedDict):

@@ -21,7 +21,7 @@ from atms_cli.errors import (
 )
 from atms_cli.loop.recovery import recover
 from atms_cli.loop.tick import Desk, Ended, Order
-from atms_cli.services import attempts, dispatch, features, health
+from atms_cli.services import agents, attempts, dispatch, drivers, features, health
 from atms_cli.store import paths
 from atms_cli.store.lock import Lock, holder
 from atms_cli.system.keeper_client import Keeper, KeeperGone, Refused
@@ -108,6 +108,8 @@ class Loop:
         os.makedirs(join(self._ws.directory, paths.RUNS), exist_ok=True)
         for problem in health.file_system(self._ws):
             self._report({"type": "warning", "text": f"{problem['detail']}; {problem['repair']}"})
+        for words in drivers.problems(self._ws, agents.known(self._ws, self._ws.store.reading())):
+            self._report({"type": "warning", "text": words})
         self._report({"type": "run_started", "workspace": self._ws.root, "jobs": self._desk.jobs})
         self._take_over()
         try:
@@ -318,8 +320,15 @@ class Loop:
         """Return, in words, what keeps ready tasks from starting."""
         throttle = dispatch.Throttle(self._ws, read, force, now)
         found = [throttle.of({}, lane) for lane in read.ready_lanes()]
-        said = [f"{limit['text']}" + (f" until {limit['until']}" if limit["until"] else "") for limit in found if limit]
-        return list(dict.fromkeys(said))
+        if found:
+            found += [throttle.of({}, None, agent["name"]) for agent in force]
+        return list(dict.fromkeys(self._said(limit) for limit in found if limit))
+
+    @staticmethod
+    def _said(limit: JsonObject) -> str:
+        if limit["until"]:
+            return f"{limit['text']} until {limit['until']}"
+        return f"{limit['text']}; {dispatch.way_on(limit)}" if limit["kind"] == "halted" else str(limit["text"])
 
 
 class _Signals:

@@ -67,7 +67,8 @@ class Desk:
         self._looked_after = -_LOOK_AFTER_S
         self._processes: dict[str, str] = {}  # process id to run
         self._touched_feature = False
-        self._to_judge: list[tuple[Work, list[Gate]]] = []
+        self._to_judge: list[tuple[Work, Sequence[Gate]]] = []
+        self._failures: dict[str, int] = {}  # in a row, by agent
 
     def turn(self, tx: Transaction, ended: Iterable[Ended], *, room: int) -> list[attempts.Start]:
         """Settle what ended, then put on record what starts next, at most `room` attempts."""
@@ -151,11 +152,27 @@ class Desk:
         if ended.id in work.gates:
             self._settle_gate(tx, work, ended)
             return
-        judges = attempts.settle(self.ws, tx, work.task["id"], work.run, ended.outcome, stopping=self.is_stopping)
-        if judges:
-            self._to_judge.append((work, judges))
+        settled = attempts.settle(
+            self.ws, tx, work.task["id"], work.run, work.agent, ended.outcome, stopping=self.is_stopping
+        )
+        self._watch_over(tx, work.agent, settled)
+        if settled.judges:
+            self._to_judge.append((work, settled.judges))
         else:
             self._finish(tx, work)
+
+    def _watch_over(self, tx: Transaction, agent: Agent, settled: attempts.Settled) -> None:
+        """Count failures in a row of agents that have a driver, and tell of those that do not get through."""
+        name, found = agent["name"], settled.trouble
+        if found is None:
+            self._failures.pop(name, None)
+            return
+        if found.kind in ("crash", "network") and agent["kind"] not in ("command", "pull"):
+            self._failures[name] = self._failures.get(name, 0) + 1
+            attempts.break_circuit(tx, agent, self._failures[name])
+        about = tx.read.switches("halted").get(name)
+        if about is not None and str(about["until"] or "9999") > tx.now:
+            self._report({"type": "halted", "agent": name, **about})
 
     def _settle_gate(self, tx: Transaction, work: Work, ended: Ended) -> None:
         judge = work.gates[ended.id]
@@ -165,7 +182,9 @@ class Desk:
         self.tell("gate", work.task, gate=judge["name"], status=result["status"], reason=result["reason"])
         if len(work.results) == len(work.gates):
             ordered = [work.results[each["name"]] for each in work.gates.values()]
-            attempts.settle_gates(self.ws, tx, work.task["id"], work.run, ordered, stopping=self.is_stopping)
+            attempts.settle_gates(
+                self.ws, tx, work.task["id"], work.run, work.agent, ordered, stopping=self.is_stopping
+            )
             self._finish(tx, work)
 
     def _finish(self, tx: Transaction, work: Work) -> None:

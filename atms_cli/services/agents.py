@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from atms_cli.domain import agent as agents
+from atms_cli.domain.moment import to_iso
 from atms_cli.errors import NotFoundError
 
 TYPE_CHECKING = False
@@ -23,21 +24,23 @@ def known(ws: Workspace, read: ReadModel) -> dict[str, Agent]:
 def everyone(ws: Workspace) -> list[Agent]:
     """Return all agents with how many tasks each is at work on."""
     read = ws.store.reading()
-    return _at_work(read, known(ws, read))
+    return _at_work(read, known(ws, read), to_iso(ws.clock.now_ms()))
 
 
-def _at_work(read: ReadModel, found: Mapping[str, Agent]) -> list[Agent]:
-    load, beats = read.load(), read.heartbeats()
-    return [_as_it_is(agent, load.get(name, 0), beats.get(name)) for name, agent in found.items()]
+def _at_work(read: ReadModel, found: Mapping[str, Agent], now: str) -> list[Agent]:
+    load, beats, halted = read.load(), read.heartbeats(), read.switches("halted")
+    return [
+        _as_it_is(agent, load.get(name, 0), beats.get(name), halted.get(name), now) for name, agent in found.items()
+    ]
 
 
-def _as_it_is(agent: Agent, active: int, heartbeat: str | None) -> Agent:
-    return {
-        **agent,
-        "active": active,
-        "last_heartbeat": heartbeat,
-        "status": "busy" if active >= agent["max_concurrent"] else "active" if active else "idle",
-    }
+def _as_it_is(agent: Agent, active: int, heartbeat: str | None, about: JsonObject | None, now: str) -> Agent:
+    # A limit that is over is kept until the agent gets through, to count how often it was met.
+    halted = about if about is not None and str(about["until"] or "9999") > now else None
+    status = "busy" if active >= agent["max_concurrent"] else "active" if active else "idle"
+    if halted is not None:
+        status = "error" if halted["until"] is None else "blocked"
+    return {**agent, "active": active, "last_heartbeat": heartbeat, "status": status, "halted": halted}
 
 
 def one(ws: Workspace, name: str) -> Agent:
@@ -50,6 +53,9 @@ def one(ws: Workspace, name: str) -> Agent:
 
 def register(ws: Workspace, name: str, fields: JsonObject) -> Agent:
     """Make an agent known, or change what is known of it."""
+    from atms_cli.services.drivers import find
+
+    find(ws, str(fields.get("kind", "command")))
     with ws.store.writing(ws.actor) as tx:
         tx.record(agents.register(known(ws, tx.read).get(name), name, fields))
         return known(ws, tx.read)[name]
@@ -67,7 +73,7 @@ def beat(ws: Workspace, name: str) -> Agent:
         if name not in found:
             raise NotFoundError(f"no agent `{name}`", f"make it known: atms agent register {name}")
         tx.beat(name)
-        (agent,) = _at_work(tx.read, {name: found[name]})
+        (agent,) = _at_work(tx.read, {name: found[name]}, tx.now)
         return agent
 
 
@@ -75,3 +81,17 @@ def remove(ws: Workspace, name: str) -> None:
     """Forget an agent."""
     with ws.store.writing(ws.actor) as tx:
         tx.record(agents.remove(known(ws, tx.read).get(name), name))
+
+
+def resume(ws: Workspace, name: str) -> Agent:
+    """Let a halted agent work again; one that is not halted stays as it is.
+
+    Raises:
+        NotFoundError: there is none of that name.
+
+    """
+    one(ws, name)
+    with ws.store.writing(ws.actor) as tx:
+        if name in tx.read.switches("halted"):
+            tx.record(agents.resume(name))
+    return one(ws, name)

@@ -5,21 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from atms_cli.domain import agent as agents
-from atms_cli.domain import attempt, decisions, gate, lanes, matching, moment, prompt
+from atms_cli.domain import attempt, decisions, driver, gate, lanes, matching, moment, prompt, trouble
+from atms_cli.errors import UsageError
+from atms_cli.services import drivers
 from atms_cli.services import gates as gate_service
 from atms_cli.services.agents import known
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from atms_cli.domain.records import Agent, Gate, GateResult, JsonObject, Task, Verdict
+    from atms_cli.domain.trouble import Trouble
     from atms_cli.ports import ReadModel, Transaction, Workspace
 
 #: Tasks looked at for what nobody here can run.
 _MOST_CANDIDATES = 1000
 _LOG_LINES = 40
+_LOG_CHARACTERS = 4000
 OUTPUT = "output.log"
+#: An agent that fails so often in a row rests, twice as long each time until it gets through: a circuit breaker.
+MOST_FAILURES = 5
+FAILING_WAIT_S, FAILING_WAIT_MOST_S = 60.0, 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,16 @@ class Start:
 def workforce(ws: Workspace, read: ReadModel, jobs: int, only: Sequence[str]) -> list[Agent]:
     """Return the agents that may be used: those known and the built-in shell, or only those named."""
     everyone = [agents.shell(jobs), *known(ws, read).values()]
-    return [agent for agent in everyone if not only or agent["name"] in only]
+    return [agent for agent in everyone if (not only or agent["name"] in only) and _has_driver(ws, agent)]
+
+
+def _has_driver(ws: Workspace, agent: Agent) -> bool:
+    try:
+        drivers.find(ws, agent["kind"])
+    except UsageError:
+        # Said at the start of the loop.
+        return False
+    return True
 
 
 def dispatch(ws: Workspace, tx: Transaction, chosen: Sequence[tuple[Task, Agent]]) -> list[Start]:
@@ -51,39 +67,72 @@ def dispatch(ws: Workspace, tx: Transaction, chosen: Sequence[tuple[Task, Agent]
 def launch(ws: Workspace, start: Start) -> JsonObject:
     """Return how to start an attempt (system/launch.py), and write its prompt."""
     task, agent, execution = start.task, start.agent, ws.config["execution"]
-    prompt_file = "" if task["command"] else _write_prompt(ws, start)
-    command = _filled(task["command"] or agent["command"] or "", {
-        "{prompt_file}": prompt_file, "{task_id}": task["id"], "{run_id}": start.run, "{workspace}": ws.root,
-    })  # fmt: skip
+    used = None if task["command"] else drivers.find(ws, agent["kind"])
+    session = drivers.session_of(ws, task, agent, used, start.run)
+    text = "" if task["command"] else prompt_of(ws, task, is_continued=not session.is_new)
+    prompt_file = ws.run_files.write(start.run, "prompt.md", text) if text else ""
+    values = {
+        "prompt_file": prompt_file,
+        "task_id": task["id"],
+        "run_id": start.run,
+        "workspace": ws.root,
+        "prompt": text,
+    }
+    if used is None:
+        argv = ["/bin/sh", "-c", driver.filled(task["command"] or agent["command"] or "", values)]
+    else:
+        argv = driver.command_line(used, agent, values, session=session.name, is_new=session.is_new)
     about = {
         "ATMS_TASK_ID": task["id"], "ATMS_RUN_ID": start.run, "ATMS_WORKSPACE": ws.root, "ATMS_AGENT": agent["name"],
         "ATMS_TASK_TITLE": task["title"], "ATMS_ATTEMPT": str(task["attempts"] + 1), "ATMS_PROMPT_FILE": prompt_file,
-        "ATMS_FEATURE_ID": task["feature_id"] or "", **{name: str(value) for name, value in task["context"]["environment"].items()},
+        "ATMS_FEATURE_ID": task["feature_id"] or "", **drivers.variables(agent, used),
+        **{name: str(value) for name, value in task["context"]["environment"].items()},
     }  # fmt: skip
     own_directory = task["context"]["working_directory"] or "."
     return {
         "id": start.run,
-        "argv": ["/bin/sh", "-c", command],
+        "argv": argv,
         "cwd": own_directory if own_directory.startswith("/") else f"{ws.root}/{own_directory}",
         "env": gate_service.environment(ws.environ, about),
         "output": ws.run_files.path(start.run, OUTPUT),
-        "input": prompt_file or None,
+        "input": prompt_file if prompt_file and (used is None or used["stdin"]) else None,
         "timeout_s": task["timeout"] or execution["timeout"],
         "silence_s": execution["silence"],
         "grace_s": execution["grace"],
     }
 
 
-def _write_prompt(ws: Workspace, start: Start) -> str:
-    names = [each["name"] for each in gates_of(ws, start.task) if each["required"]]
-    return ws.run_files.write(start.run, "prompt.md", prompt.build(start.task, names, _failure_log(ws, start.task)))
+def prompt_of(ws: Workspace, task: Task, *, is_continued: bool = False) -> str:
+    """Return what an agent is told of a task; one that goes on in its session knows the rest."""
+    names = [each["name"] for each in gates_of(ws, task) if each["required"]]
+    log = _failure_log(ws, task)
+    return prompt.go_on(task, log) if is_continued else prompt.build(task, names, log, _results_before(ws, task))
 
 
-def _filled(command: str, values: Mapping[str, str]) -> str:
-    """Fill in the placeholders we know; any other brace belongs to the shell or the program."""
-    for placeholder, value in values.items():
-        command = command.replace(placeholder, value)
-    return command
+def prompt_for(ws: Workspace, named: str) -> str:
+    """Return what an agent would be told of a task if it was started now.
+
+    Raises:
+        UsageError: nobody is told anything, since the task is a command.
+
+    """
+    task = ws.store.reading().task(ws.store.reading().resolve(named))
+    if task["command"]:
+        raise UsageError(
+            f"`{task['id']}` has a command, so no agent is told anything", f"see: atms task show {task['id']}"
+        )
+    return prompt_of(ws, task)
+
+
+def _results_before(ws: Workspace, task: Task) -> list[tuple[str, str]]:
+    """Return the titles of the tasks that this one waited for and what their agents said at the end."""
+    read = ws.store.reading()
+    found = []
+    for need in (read.task(each) for each in task["dependencies"] if read.born(each)):
+        report = (need["result"] or {}).get("report")
+        text = report.get("text") if isinstance(report, dict) else None
+        found += [(need["title"], text)] if need["status"] == "completed" and isinstance(text, str) else []
+    return found
 
 
 def _failure_log(ws: Workspace, task: Task) -> str:
@@ -93,6 +142,9 @@ def _failure_log(ws: Workspace, task: Task) -> str:
     if not isinstance(log, str) or not task["attempts"]:
         return ""
     run, _, name = log.partition("/")
+    if name == OUTPUT and "report" in result:
+        # Its events are for programs; what else it printed may say what went wrong.
+        return "\n".join(line for line in ws.run_files.events(run, name)[1] if line.strip())[-_LOG_CHARACTERS:]
     return ws.run_files.tail(run, name, _LOG_LINES)
 
 
@@ -116,35 +168,92 @@ def in_flight(task: Task | None, run: str) -> bool:
     return task is not None and task["run"] == run and task["status"] in ("in_progress", "validating")
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What the end of a command means: gates that now have to judge the work, or what was in its agent's way."""
+
+    judges: Sequence[Gate] = ()
+    trouble: Trouble | None = None
+
+
 def settle(
-    ws: Workspace, tx: Transaction, task_id: str, run: str, outcome: JsonObject, *, stopping: bool
-) -> list[Gate]:
-    """Record how a command ended; return the gates that now have to judge the work, none if it is decided."""
+    ws: Workspace, tx: Transaction, task_id: str, run: str, agent: Agent, outcome: JsonObject, *, stopping: bool
+) -> Settled:
+    """Record how a command ended."""
     task = tx.read.task(task_id)
     if not in_flight(task, run):
-        return []
+        return Settled()
+    report, last_words = drivers.report_of(ws, agent, run, OUTPUT)
+    result = {**_result(outcome, run, OUTPUT), **drivers.evidence(ws, task, agent, run, report)}
     if stopping and outcome["status"] == "killed":
-        tx.record(decisions.undo_start(task, "stopped with its loop"))
-        return []
-    if not attempt.is_success(outcome):
-        _failed(ws, tx, task, attempt.describe(outcome), _result(outcome, run, OUTPUT))
-        return []
+        tx.record(decisions.undo_start(task, "stopped with its loop", result if "session" in result else None))
+        return Settled()
+    found = drivers.trouble_of(ws, agent, report, last_words, outcome, tx.now)
+    if found is not None:
+        _in_trouble(ws, tx, task, agent, found, {**result, "trouble": found.kind} if found.kind != "crash" else result)
+        return Settled(trouble=found)
+    if agent["name"] in tx.read.switches("halted"):
+        tx.record(agents.resume(agent["name"]))
     judges = gates_of(ws, task)
     if judges:
         tx.record(decisions.validate(task))
-        return judges
-    tx.record(decisions.complete(task, _result(outcome, run, OUTPUT), tx.now))
-    return []
+        return Settled(judges)
+    tx.record(decisions.complete(task, result, tx.now))
+    return Settled()
+
+
+def _in_trouble(ws: Workspace, tx: Transaction, task: Task, agent: Agent, found: Trouble, result: JsonObject) -> None:
+    """Do what a trouble calls for: the agent waits, or the task is tried again, or it is given up."""
+    reason = f"{agent['name']}: {found.reason}" if "agent" in result else found.reason
+    if found.kind in ("rate_limit", "auth", "refused"):
+        # It says nothing about the task, so it does not count as an attempt at it.
+        times = _times_halted(tx, agent) + 1
+        wait = attempt.backoff_s(times, trouble.RATE_LIMIT_WAIT_S, trouble.RATE_LIMIT_WAIT_MOST_S)
+        until = (found.resets_at or moment.plus(tx.now, wait)) if found.kind == "rate_limit" else None
+        tx.record(agents.halt(agent["name"], found.kind, found.reason, until, times))
+        tx.record(decisions.undo_start(task, reason, result))
+    elif found.kind == "budget":
+        tx.record(decisions.fail(task, reason, _final(result)))
+    else:
+        _failed(ws, tx, task, reason, result)
+
+
+def _times_halted(tx: Transaction, agent: Agent) -> int:
+    times = tx.read.switches("halted").get(agent["name"], {}).get("times")
+    return times if isinstance(times, int) else 0
+
+
+def break_circuit(tx: Transaction, agent: Agent, failures: int) -> bool:
+    """Let an agent rest that has failed so many times in a row, longer each time; return whether it does.
+
+    After its rest one failure is enough: the count goes on until it gets through.
+    """
+    if failures < MOST_FAILURES:
+        return False
+    times = _times_halted(tx, agent) + 1
+    wait = attempt.backoff_s(times, FAILING_WAIT_S, FAILING_WAIT_MOST_S)
+    reason = f"{failures} attempts failed in a row"
+    tx.record(agents.halt(agent["name"], "failing", reason, moment.plus(tx.now, wait), times))
+    return True
 
 
 def settle_gates(
-    ws: Workspace, tx: Transaction, task_id: str, run: str, results: Sequence[GateResult], *, stopping: bool
+    ws: Workspace,
+    tx: Transaction,
+    task_id: str,
+    run: str,
+    agent: Agent,
+    results: Sequence[GateResult],
+    *,
+    stopping: bool,
 ) -> Verdict:
     """Complete a task whose gates passed; otherwise try again, or give up."""
     task, verdict = tx.read.task(task_id), gate.verdict(results)
     if not in_flight(task, run):
         return verdict
-    evidence: JsonObject = {"status": "exited", "exit_code": 0, "run": run, "validation": verdict}
+    report, _ = drivers.report_of(ws, agent, run, OUTPUT)
+    told = drivers.evidence(ws, task, agent, run, report)
+    evidence: JsonObject = {"status": "exited", "exit_code": 0, "run": run, "validation": verdict, **told}
     if verdict["passed"]:
         tx.record(decisions.complete(task, {**evidence, "log": f"{run}/{OUTPUT}"}, tx.now))
     elif stopping:
@@ -159,7 +268,14 @@ def settle_gates(
 def _failed(ws: Workspace, tx: Transaction, task: Task, reason: str, result: JsonObject) -> None:
     execution = ws.config["execution"]
     wait = attempt.backoff_s(task["attempts"], execution["retry_delay"], execution["retry_delay_max"])
-    tx.record(attempt.after_failure(task, reason, result, execution, moment.plus(tx.now, wait)))
+    has_attempts_left = task["attempts"] < attempt.limit(task, execution)
+    kept = result if has_attempts_left else _final(result)
+    tx.record(attempt.after_failure(task, reason, kept, execution, moment.plus(tx.now, wait)))
+
+
+def _final(result: JsonObject) -> JsonObject:
+    """Return the result of a task that is given up: who tries it again begins a new session."""
+    return {name: value for name, value in result.items() if name not in ("session", "continued")}
 
 
 def _result(outcome: JsonObject, run: str, log: str) -> JsonObject:

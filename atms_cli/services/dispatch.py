@@ -38,6 +38,7 @@ class Throttle:
             "weekday": weekday,
             "minute": minute,
             "stopped": {_scope_of(aggregate): "paused" for aggregate in read.switches("paused")},
+            "halted": {f"agent {name}": about for name, about in read.switches("halted").items()},
             "running": _running(running),
             "starts": {scope: _starts(read, scope, rate[0]) for scope, rate in rates.items()},
             "held": limits.held_by(read.task(key) for key, _, _, its in running if matching.holds_something(its)),
@@ -54,7 +55,7 @@ class Throttle:
 
     def of_resources(self, task: Task) -> JsonObject | None:
         """Return what a task has to hold and cannot have, or None."""
-        without: LimitState = {**self._state, "stopped": {}, "running": {}, "starts": {}}
+        without: LimitState = {**self._state, "stopped": {}, "halted": {}, "running": {}, "starts": {}}
         unlimited: Limits = {"concurrency": {}, "rates": {}, "quiet": {}, "resources": self._limits["resources"]}
         return limits.first_limit(task, None, None, unlimited, without)
 
@@ -188,4 +189,6 @@ def way_on(limit: JsonObject) -> str:
     """Say what to do about a limit."""
     if limit["kind"] == "paused":
         return "go on with: atms queue resume"
+    if limit["kind"] == "halted" and not limit["until"]:
+        return f"when that is mended: atms agent resume {str(limit['scope']).partition(' ')[2]}"
     return f"try again after {limit['until']}" if limit["until"] else "try again when a task has ended"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: So many attempts tell how long others will take.
 _ATTEMPTS = 1000
 #: What is further off is not foretold: it would be guessed from guesses.
-_MOST_PLANNED = 400
+_MOST_PLANNED = 300
 #: So many tasks are played in all, so that a long plan is played less often.
 _MOST_PLAYED = 20_000
 

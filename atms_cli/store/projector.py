@@ -48,6 +48,9 @@ _SWITCHES: dict[str, tuple[tuple[str, bool], ...]] = {
     "queue.flowing": (("throttled", False),),
     "queue.alerted": (("alerted", True),),
     "queue.calmed": (("alerted", False),),
+    "agent.halted": (("halted", True),),
+    "agent.resumed": (("halted", False),),
+    "agent.removed": (("halted", False),),
 }
 
 
@@ -195,6 +198,10 @@ class Projector:
     def _apply_to_agent(self, event: Event) -> None:
         from atms_cli.domain import agent as agents
 
+        if event["type"] in _SWITCHES:
+            self._switch(event, event["key"])
+        if event["type"] in ("agent.halted", "agent.resumed"):
+            return
         is_newest, row = self._is_newest(event), self._run(sql.AGENT, (event["key"],)).fetchone()
         agent: Agent | None = decode(row[0]) if is_newest and row is not None else None
         for each in [event] if is_newest else self._history(event["key"]):
@@ -220,7 +227,11 @@ class Projector:
             return
         key = event["key"]
         # Whoever says less than a lane, a limit or an alert means the whole queue.
-        what = key if key.partition("/")[0] in ("lane", "limit", "alert") else lanes.WHOLE
+        self._switch(event, key if key.partition("/")[0] in ("lane", "limit", "alert") else lanes.WHOLE)
+
+    def _switch(self, event: Event, what: str) -> None:
+        """Keep what an event switches on or off, as the newest ones of its aggregate have it."""
+        key = event["key"]
         for each in [event] if self._is_newest(event) else self._history(key):
             for switch, is_on in _SWITCHES.get(each["type"], ()):
                 self._run(sql.PUT_META, (f"{switch} {what}", encode(each["data"]) if is_on else None))

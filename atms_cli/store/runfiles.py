@@ -8,6 +8,9 @@ from os.path import join
 from atms_cli.errors import AtmsError
 
 _TAIL_BYTES = 65_536
+#: Of the events that an agent printed, so much is read from the beginning and the end: the first names its session, the
+#: last say how it went.
+_HEAD_EVENTS_BYTES, _TAIL_EVENTS_BYTES = 262_144, 2_097_152
 
 
 class RunDirectories:
@@ -45,3 +48,32 @@ class RunDirectories:
                 return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
         except FileNotFoundError:
             return ""
+
+    def events(self, run: str, name: str) -> tuple[list[object], list[str]]:
+        """Return the JSON lines of a file as values, and its other lines; of a long file, of its two ends."""
+        try:
+            with open(self.path(run, name), "rb") as file:
+                content = file.read(_HEAD_EVENTS_BYTES)
+                rest = os.fstat(file.fileno()).st_size - len(content)
+                if rest > _TAIL_EVENTS_BYTES:
+                    file.seek(-_TAIL_EVENTS_BYTES, os.SEEK_END)
+                    content += b"\n"
+                content += file.read()
+        except FileNotFoundError:
+            return [], []
+        return _sorted_out(content.decode(errors="replace"))
+
+
+def _sorted_out(text: str) -> tuple[list[object], list[str]]:
+    from json import JSONDecoder
+
+    # Some agents print control characters as they are.
+    decoder = JSONDecoder(strict=False)
+    events: list[object] = []
+    others: list[str] = []
+    for line in text.split("\n"):
+        try:
+            events.append(decoder.decode(line))
+        except ValueError:
+            others.append(line.rstrip("\r"))
+    return events, others

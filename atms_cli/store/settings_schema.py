@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, field  # noqa: TID253
 
 from atms_cli.domain import agent as agents
 from atms_cli.domain import config as defaults
-from atms_cli.domain import gate, lanes
+from atms_cli.domain import driver, gate, lanes
 from atms_cli.domain.limits import parse_rate, parse_window
 from atms_cli.domain.moment import parse_duration
 from atms_cli.domain.shares import check_weights
@@ -67,14 +67,21 @@ class Stage(str):
     __slots__ = ()
 
 
-class AgentKind(str):
-    """How an agent gets its work."""
+class Approval(str):
+    """What an agent may do without being asked."""
+
+    __slots__ = ()
+
+
+class Stream(str):
+    """What reads the output of an agent."""
 
     __slots__ = ()
 
 
 _CHOICES = {
-    Strategy: lanes.STRATEGIES, Grouping: lanes.GROUPINGS, GateKind: gate.KINDS, Stage: gate.STAGES, AgentKind: agents.KINDS,
+    Strategy: lanes.STRATEGIES, Grouping: lanes.GROUPINGS, GateKind: gate.KINDS, Stage: gate.STAGES, Approval: agents.APPROVALS,
+    Stream: driver.STREAMS,
 }  # fmt: skip
 _CHECKS: dict[type, Callable[[str], object]] = {Rate: parse_rate, Window: parse_window}
 _T = TypeVar("_T")
@@ -90,6 +97,7 @@ _DEFAULT: Any = defaults.default()
 _QUEUE, _EXECUTION = _DEFAULT["queue"], _DEFAULT["execution"]
 _GATE: Any = gate.DEFAULTS
 _AGENT: Any = agents.DEFAULTS
+_DRIVER: Any = driver.DEFAULTS
 
 
 class _Section(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -203,15 +211,42 @@ class GateDefinition(_Section):
 
 
 class AgentDefinition(_Section):
-    """An agent: a shell command that works on one task."""
+    """An agent: a command that works on one task, or a coding agent whose command line atms knows (`kind`)."""
 
-    kind: AgentKind = _AGENT["kind"]
-    command: str | None = None
+    kind: Annotated[
+        Text,
+        Meta(description=f"{', '.join(agents.KINDS)}, or one of `drivers`."),
+    ] = _AGENT["kind"]
+    command: Annotated[str | None, Meta(description="A shell command; with a driver, what stands for its program.")] = (
+        None
+    )
+    model: Annotated[str | None, Meta(description="The model it is asked to use.")] = None
+    args: Annotated[list[str], Meta(description="More arguments for its command line.")] = []
+    env: Annotated[dict[str, str], Meta(description="More variables for its environment.")] = {}
+    approval: Annotated[
+        Approval, Meta(description="What it may do without being asked: change files, or also run any command.")
+    ] = _AGENT["approval"]
     specialization: str | None = None
     capabilities: list[str] = []
     languages: list[str] = []
     max_concurrent: Count = 1
     rate: StartRate = None
+
+
+class DriverDefinition(_Section):
+    """A kind of agent: its command line, in parts that stand in this order, with {session}, {model}, {prompt} filled in."""
+
+    argv: Annotated[list[Text], Meta(min_length=1, description="The program and what it is always given.")]
+    approvals: Annotated[dict[str, list[str]], Meta(description="Arguments by approval: edits, full.")] = {}
+    model: Annotated[list[str], Meta(description="Arguments if the agent names a model.")] = []
+    new: Annotated[list[str], Meta(description="Arguments that name a new session.")] = []
+    resume: Annotated[list[str], Meta(description="Arguments to go on with a session.")] = []
+    prompt: Annotated[list[str], Meta(description="Arguments for the prompt.")] = []
+    stdin: Annotated[bool, Meta(description="Whether the prompt comes on standard input.")] = True
+    env: dict[str, str] = {}
+    stream: Annotated[Stream, Meta(description="Who reads its output: a stream of events, or plain text.")] = _DRIVER[
+        "stream"
+    ]
 
 
 class Document(_Section):
@@ -224,6 +259,7 @@ class Document(_Section):
     features: Features | None = None
     gates: dict[str, GateDefinition | Text] | None = None
     agents: dict[str, AgentDefinition | Text] | None = None
+    drivers: dict[str, DriverDefinition] | None = None
 
 
 def parse(document: JsonObject) -> Config:
@@ -243,6 +279,7 @@ def parse(document: JsonObject) -> Config:
     config["queue"]["lanes"] = {name: lane or _plain(Lane()) for name, lane in config["queue"]["lanes"].items()}
     config["gates"] = {name: {"name": name, **gate} for name, gate in _whole(found.gates, GateDefinition).items()}
     config["agents"] = _whole(found.agents, AgentDefinition)
+    config["drivers"] = config["drivers"] or {}
     for name, agent in config["agents"].items():
         try:
             agents.declared(name, agent)

@@ -37,6 +37,12 @@ class RandomIds:
         """Return a replica id."""
         return random_text(8)
 
+    def session(self, run: str) -> str:
+        """Return the name of the session that an attempt begins: a UUID of version 5 of the run (RFC 9562, section 5.5)."""
+        from uuid import NAMESPACE_URL, uuid5
+
+        return str(uuid5(NAMESPACE_URL, f"atms:run:{run}"))
+
     def chance(self, seed: str) -> Random:
         """Return numbers by chance, the same ones for the same seed."""
         from random import Random

@@ -80,7 +80,7 @@ def test_a_queue_is_paused_and_resumed(atms: Atms) -> None:
 def test_agents_register_and_leave(atms: Atms) -> None:
     assert atms("agent", "list").err.startswith("no agents yet; ")
     assert atms("agent", "register", "eve", "--cap", "python", "--language", "go", "--max", "2").out == (
-        "NAME  STATUS  TASKS  KIND  CAPABILITIES  COMMAND\neve   idle    0/2    pull  python, go\n"
+        "NAME  STATUS  TASKS  KIND  CAPABILITIES  NOTES\neve   idle    0/2    pull  python, go\n"
     )
     events = len(atms.json("log"))
     atms("agent", "register", "eve", "--cap", "python", "--language", "go", "--max", "2")

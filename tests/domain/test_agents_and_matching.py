@@ -56,7 +56,7 @@ def test_registering_holds_only_what_differs_and_twice_changes_nothing() -> None
 
 @pytest.mark.parametrize(
     ("name", "fields"),
-    [("", {}), ("x" * 65, {}), ("a b", {}), ("ä", {}), ("shell", {}), ("a", {"kind": "robot"}), ("a", {"command": " "}),
+    [("", {}), ("x" * 65, {}), ("a b", {}), ("ä", {}), ("shell", {}), ("a", {"approval": "all", "command": "x"}), ("a", {"command": " "}),
      ("a", {"max_concurrent": 0}), ("a", {"max_concurrent": "2"})],
 )  # fmt: skip
 def test_what_would_not_work_later_is_refused_now(name: str, fields: JsonObject) -> None:

@@ -38,7 +38,16 @@ FREE: Limits = {"concurrency": {}, "rates": {}, "quiet": {}, "resources": {}}
 
 
 def state(**changes: object) -> LimitState:
-    plain = {"now": NOW, "weekday": 0, "minute": 1384, "stopped": {}, "running": {}, "starts": {}, "held": {}}
+    plain = {
+        "now": NOW,
+        "weekday": 0,
+        "minute": 1384,
+        "stopped": {},
+        "halted": {},
+        "running": {},
+        "starts": {},
+        "held": {},
+    }
     return {**plain, **changes}  # type: ignore[typeddict-item]
 
 

@@ -483,7 +483,8 @@ def dispatched(ws: FakeWorkspace) -> attempts.Start:
 def settled(ws: FakeWorkspace, start: attempts.Start, *, stopping: bool = False, **outcome: object) -> list[str]:
     given: JsonObject = {"status": "exited", **outcome}  # type: ignore[dict-item]
     with ws.store.writing("loop") as tx:
-        return [gate["name"] for gate in attempts.settle(ws, tx, start.task["id"], start.run, given, stopping=stopping)]
+        done = attempts.settle(ws, tx, start.task["id"], start.run, start.agent, given, stopping=stopping)
+        return [gate["name"] for gate in done.judges]
 
 
 def test_an_attempt_that_fails_is_tried_again_later_and_then_given_up(ws: FakeWorkspace) -> None:

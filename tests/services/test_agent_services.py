@@ -1,0 +1,340 @@
+"""Agents that are started through a driver: sessions, limits, refusals, and what they are told."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from atms_cli.domain import gate as gates
+from atms_cli.domain.moment import plus
+from atms_cli.errors import NotFoundError, UsageError
+from atms_cli.services import agents, attempts, dispatch, drivers, tasks
+from tests.fakes import FakeWorkspace
+
+if TYPE_CHECKING:
+    from atms_cli.domain.records import JsonObject, Task
+
+WORKED = {"type": "assistant", "message": {}}
+DONE = {"type": "result", "subtype": "success", "is_error": False, "result": "All done.", "usage": {"output_tokens": 7}}
+LIMITED = {"type": "result", "subtype": "success", "is_error": True, "api_error_status": 429, "result": "slow down"}
+NOT_LOGGED_IN = {"type": "assistant", "error": "authentication_failed"}
+OUT_OF_MONEY = {"type": "result", "subtype": "error_max_budget_usd", "is_error": True}
+
+
+@pytest.fixture
+def ws() -> FakeWorkspace:
+    ws = FakeWorkspace()
+    agents.register(ws, "clara", {"kind": "claude"})
+    return ws
+
+
+def add(ws: FakeWorkspace, title: str = "Work", *, after: tuple[str, ...] = (), **fields: object) -> str:
+    given: JsonObject = {"title": title, **fields}  # type: ignore[dict-item]
+    return tasks.add(ws, given, after=after, draft=False)["id"]
+
+
+def start(ws: FakeWorkspace) -> attempts.Start | None:
+    """Begin what the loop would begin now."""
+    with ws.store.writing("loop") as tx:
+        force = attempts.workforce(ws, tx.read, 2, [])
+        chosen = dispatch.upcoming(ws, tx.queue(ws.config["queue"]), force, tx.read.load(), 1, tx.now)
+        return next(iter(attempts.dispatch(ws, tx, chosen)), None)
+
+
+def attempt(
+    ws: FakeWorkspace, *said: object, code: int = 0, status: str = "exited", stopping: bool = False
+) -> tuple[JsonObject, attempts.Settled]:
+    """Let an attempt print events and end; return how it was started and what came of it."""
+    begun = start(ws)
+    assert begun is not None
+    launch = attempts.launch(ws, begun)
+    session = words(launch)[-1]
+    events = [{"type": "system", "subtype": "init", "session_id": session}, *said]
+    ws.run_files.files[ws.run_files.path(begun.run, attempts.OUTPUT)] = "\n".join(
+        each if isinstance(each, str) else json.dumps(each) for each in events
+    )
+    outcome: JsonObject = {"status": status, "exit_code": code, "duration_s": 1.0}
+    with ws.store.writing("loop") as tx:
+        settled = attempts.settle(ws, tx, begun.task["id"], begun.run, begun.agent, outcome, stopping=stopping)
+    return launch, settled
+
+
+def words(launch: JsonObject) -> list[str]:
+    assert isinstance(launch["argv"], list)
+    return [str(word) for word in launch["argv"]]
+
+
+def told(ws: FakeWorkspace, launch: JsonObject) -> str:
+    return ws.run_files.files[str(launch["input"])]
+
+
+def task_of(ws: FakeWorkspace, task_id: str) -> Task:
+    return ws.store.reading().task(task_id)
+
+
+def result_of(ws: FakeWorkspace, task_id: str) -> Any:  # noqa: ANN401  JSON
+    return task_of(ws, task_id)["result"]
+
+
+def test_an_agent_that_got_through(ws: FakeWorkspace) -> None:
+    one = add(ws, "Do it", description="All of it.")
+    launch, settled = attempt(ws, WORKED, DONE)
+    assert settled.trouble is None
+    assert words(launch)[:2] == ["claude", "-p"]
+    assert words(launch)[-2] == "--session-id"
+    assert told(ws, launch).startswith("# Do it\n\nAll of it.\n")
+    assert isinstance(launch["env"], dict)
+    assert launch["env"]["NO_COLOR"] == "1"
+    assert task_of(ws, one)["status"] == "completed"
+    assert result_of(ws, one)["report"]["text"] == "All done."
+    assert result_of(ws, one)["usage"]["output_tokens"] == 7
+    assert (result_of(ws, one)["agent"], result_of(ws, one)["session"]) == ("clara", words(launch)[-1])
+
+
+def test_what_it_said_at_the_end_is_told_to_who_comes_after(ws: FakeWorkspace) -> None:
+    one = add(ws, "First")
+    two = add(ws, "Second", after=(one,))
+    attempt(ws, WORKED, DONE)
+    assert "## What came of: First\n\nAll done.\n" in attempts.prompt_for(ws, two)
+
+
+def test_after_a_failure_it_goes_on_in_its_session(ws: FakeWorkspace) -> None:
+    one = add(ws, max_attempts=2)
+    first, _ = attempt(ws, WORKED, "Traceback: boom", code=1)
+    assert (
+        task_of(ws, one)["reason"]
+        == "attempt 1 of 2: clara: it ended without saying how it went (exit code 1): Traceback: boom"
+    )
+    ws.time.advance(1)
+    again, _ = attempt(ws, WORKED, code=1)
+    assert words(again)[-2:] == ["--resume", words(first)[-1]]
+    assert told(ws, again).startswith(
+        "Go on with the task: Work. It is not done yet.\n\nWhat was in the way: attempt 1 of 2"
+    )
+    assert "Traceback: boom" in told(ws, again)
+    assert task_of(ws, one)["status"] == "failed"
+    tasks.retry(ws, [one], reason=None)
+    anew, _ = attempt(ws, WORKED, DONE)
+    assert words(anew)[-2] == "--session-id", "who tries again what was given up begins anew"
+
+
+def test_a_session_in_which_nothing_happened_is_not_gone_on_with(ws: FakeWorkspace) -> None:
+    add(ws, max_attempts=3)
+    attempt(ws, code=1)
+    ws.time.advance(1)
+    again, _ = attempt(ws, WORKED, DONE)
+    assert words(again)[-2] == "--session-id"
+
+
+def test_a_session_is_gone_on_with_so_many_times(ws: FakeWorkspace) -> None:
+    add(ws, max_attempts=100)
+    ws.config["execution"]["retry_delay_max"] = 1.0
+    begun = []
+    for _ in range(drivers.MOST_CONTINUATIONS + 2):
+        launch, _settled = attempt(ws, WORKED, code=1)
+        begun.append(words(launch)[-2])
+        ws.time.advance(1)
+    assert begun == ["--session-id", *["--resume"] * drivers.MOST_CONTINUATIONS, "--session-id"]
+
+
+def test_another_agent_does_not_go_on_in_it(ws: FakeWorkspace) -> None:
+    add(ws, max_attempts=3)
+    attempt(ws, WORKED, code=1)
+    agents.remove(ws, "clara")
+    agents.register(ws, "bert", {"kind": "claude"})
+    ws.time.advance(1)
+    assert words(attempt(ws, WORKED, DONE)[0])[-2] == "--session-id"
+
+
+def test_gates_that_do_not_pass_are_told_in_the_session(ws: FakeWorkspace) -> None:
+    ws.define_gate("tests", command="pytest")
+    add(ws)
+    begun = start(ws)
+    assert begun is not None
+    launch = attempts.launch(ws, begun)
+    output = ws.run_files.path(begun.run, attempts.OUTPUT)
+    ws.run_files.files[output] = "\n".join(
+        json.dumps(each) for each in ({**DONE, "session_id": words(launch)[-1]}, WORKED)
+    )
+    with ws.store.writing("loop") as tx:
+        settled = attempts.settle(
+            ws, tx, begun.task["id"], begun.run, begun.agent, {"status": "exited", "exit_code": 0}, stopping=False
+        )
+        (judge,) = settled.judges
+        log = f"/nowhere/runs/{begun.run}/gate-tests.log"
+        failed = gates.judge(judge, {"status": "exited", "exit_code": 1, "duration_s": 1.0}, log)
+        attempts.settle_gates(ws, tx, begun.task["id"], begun.run, begun.agent, [failed], stopping=False)
+    ws.run_files.files[ws.run_files.path(begun.run, "gate-tests.log")] = "test_x.py:3: assert 1 == 2"
+    ws.time.advance(1)
+    again, _ = attempt(ws, WORKED, DONE)
+    assert words(again)[-2:] == ["--resume", words(launch)[-1]]
+    assert "test_x.py:3: assert 1 == 2" in told(ws, again)
+
+
+def test_a_limit_lets_the_agent_wait_and_does_not_count(ws: FakeWorkspace) -> None:
+    one = add(ws)
+    until = plus(ws.time.now(), 7200)
+    resets = {
+        "type": "rate_limit_event",
+        "rate_limit_info": {"status": "rejected", "resetsAt": ws.time.now_ms() // 1000 + 7200},
+    }
+    first, settled = attempt(ws, WORKED, resets, LIMITED, code=1)
+    assert settled.trouble is not None
+    assert (task_of(ws, one)["status"], task_of(ws, one)["attempts"], task_of(ws, one)["not_before"]) == (
+        "queued",
+        0,
+        None,
+    )
+    shown = agents.one(ws, "clara")
+    assert (shown["status"], shown["halted"]["until"]) == ("blocked", until)  # type: ignore[index]
+    assert start(ws) is None
+    ws.time.advance(7200)
+    assert agents.one(ws, "clara")["status"] == "idle"
+    again, _ = attempt(ws, WORKED, DONE)
+    assert words(again)[-2:] == ["--resume", words(first)[-1]]
+    assert told(ws, again) == "Go on with the task: Work. It is not done yet.\n", "limits are not the agent's business"
+    assert task_of(ws, one)["attempts"] == 1
+    assert ws.store.reading().switches("halted") == {}
+
+
+def test_a_limit_without_an_end_is_waited_for_longer_each_time(ws: FakeWorkspace) -> None:
+    add(ws)
+    waits = []
+    for _ in range(6):
+        attempt(ws, LIMITED, code=1)
+        about = ws.store.reading().switches("halted")["clara"]
+        waits.append(next(s for s in range(0, 4000, 300) if plus(ws.time.now(), s) == about["until"]))
+        ws.time.advance(waits[-1])
+    assert waits == [300, 600, 1200, 2400, 3600, 3600]
+
+
+def test_other_agents_take_over_meanwhile(ws: FakeWorkspace) -> None:
+    agents.register(ws, "dora", {"kind": "claude"})
+    one = add(ws)
+    attempt(ws, LIMITED, code=1)
+    begun = start(ws)
+    assert begun is not None
+    assert (begun.task["id"], begun.agent["name"]) == (one, "dora")
+
+
+def test_an_agent_that_is_not_logged_in_gets_nothing_until_somebody_says_so(ws: FakeWorkspace) -> None:
+    one = add(ws)
+    attempt(ws, NOT_LOGGED_IN, {**LIMITED, "api_error_status": None}, code=1)
+    assert agents.one(ws, "clara")["status"] == "error"
+    ws.time.advance(10 * 86_400)
+    assert start(ws) is None
+    assert task_of(ws, one)["attempts"] == 0
+    limit = dispatch.Throttle(ws, ws.store.queue(ws.config["queue"]), [], ws.time.now()).of({}, None, "clara")
+    assert limit is not None
+    assert "the agent clara is halted" in str(limit["text"])
+    assert dispatch.way_on(limit) == "when that is mended: atms agent resume clara"
+    assert agents.resume(ws, "clara")["status"] == "idle"
+    agents.resume(ws, "clara")
+    assert start(ws) is not None
+    assert [event["type"] for event in ws.store.reading().history("clara")].count("agent.resumed") == 1
+    with pytest.raises(NotFoundError):
+        agents.resume(ws, "nobody")
+
+
+def test_a_program_that_is_missing_halts_its_agent_and_spares_the_tasks(ws: FakeWorkspace) -> None:
+    one = add(ws)
+    attempt(ws, status="unstartable", code=0)
+    assert task_of(ws, one)["status"] == "queued"
+    assert ws.store.reading().switches("halted")["clara"]["kind"] == "refused"
+
+
+def test_a_spent_budget_is_final(ws: FakeWorkspace) -> None:
+    one = add(ws, max_attempts=9)
+    attempt(ws, WORKED, OUT_OF_MONEY, code=1)
+    assert (task_of(ws, one)["status"], task_of(ws, one)["reason"]) == (
+        "failed",
+        "clara: exit code 1: error_max_budget_usd",
+    )
+    assert "session" not in result_of(ws, one)
+
+
+def test_who_is_stopped_with_the_loop_goes_on_where_it_was(ws: FakeWorkspace) -> None:
+    one = add(ws)
+    first, _ = attempt(ws, WORKED, status="killed", stopping=True)
+    assert (task_of(ws, one)["status"], task_of(ws, one)["attempts"]) == ("queued", 0)
+    again, _ = attempt(ws, WORKED, DONE)
+    assert words(again)[-2:] == ["--resume", words(first)[-1]]
+
+
+def test_an_agent_that_keeps_failing_rests_longer_each_time(ws: FakeWorkspace) -> None:
+    agent = agents.one(ws, "clara")
+    rests = []
+    with ws.store.writing("loop") as tx:
+        assert not attempts.break_circuit(tx, agent, attempts.MOST_FAILURES - 1)
+        for failures in range(attempts.MOST_FAILURES, attempts.MOST_FAILURES + 3):
+            assert attempts.break_circuit(tx, agent, failures)
+            rests.append(tx.read.switches("halted")["clara"]["until"])
+    assert rests == [plus(ws.time.now(), seconds) for seconds in (60, 120, 240)]
+
+
+def test_a_removed_agent_leaves_no_halt_behind_for_the_next_of_its_name(ws: FakeWorkspace) -> None:
+    add(ws)
+    attempt(ws, NOT_LOGGED_IN, code=1)
+    agents.remove(ws, "clara")
+    agents.register(ws, "clara", {"kind": "claude"})
+    assert agents.one(ws, "clara")["status"] == "idle"
+
+
+# Kinds
+
+
+def test_kinds_come_from_atms_yaml_and_from_packages(ws: FakeWorkspace) -> None:
+    ws.config["drivers"]["mine"] = {"argv": ["mine", "{task_id}"], "prompt": ["{prompt_file}"], "stdin": False}
+    ws.plugged["theirs"] = {"argv": ["theirs"]}
+    ws.plugged["broken"] = {"command": "no argv"}
+    agents.remove(ws, "clara")
+    agents.register(ws, "anna", {"kind": "mine"})
+    agents.register(ws, "theo", {"kind": "theirs"})
+    for kind in ("broken", "unknown"):
+        with pytest.raises(UsageError, match=kind):
+            agents.register(ws, "x", {"kind": kind})
+    one = add(ws, agent="anna")
+    launch, _ = attempt(ws)
+    assert words(launch) == ["mine", one, f"/nowhere/runs/{launch['id']}/prompt.md"]
+    assert launch["input"] is None
+    assert task_of(ws, one)["status"] == "completed", "a plain driver's exit code counts alone"
+
+
+def test_an_agent_of_an_unknown_kind_is_left_out_and_told_of(ws: FakeWorkspace) -> None:
+    ws.declare_agent("odd", kind="odd")
+    assert [agent["name"] for agent in attempts.workforce(ws, ws.store.reading(), 1, [])] == ["shell", "clara"]
+    (problem,) = drivers.problems(ws, agents.known(ws, ws.store.reading()))
+    assert "agent `odd`: `odd` is not a kind of agent" in problem
+
+
+def test_secrets_stay_out_of_the_journal(ws: FakeWorkspace) -> None:
+    with pytest.raises(UsageError, match="GEMINI_API_KEY"):
+        agents.register(ws, "x", {"kind": "gemini", "env": {"GEMINI_API_KEY": "s3cret"}})
+    agents.register(ws, "x", {"kind": "gemini", "env": {"LANG": "C"}})
+
+
+def test_a_task_with_a_command_has_no_prompt(ws: FakeWorkspace) -> None:
+    with pytest.raises(UsageError, match="has a command"):
+        attempts.prompt_for(ws, add(ws, command="true"))
+
+
+# Trying an agent out
+
+
+def test_who_answers_is_no_longer_halted(ws: FakeWorkspace) -> None:
+    add(ws)
+    attempt(ws, NOT_LOGGED_IN, code=1)
+    launch = drivers.trial(ws, agents.one(ws, "clara"), "run9")
+    ws.run_files.files[ws.run_files.path("run9", drivers.TEST_OUTPUT)] = json.dumps(DONE)
+    result = drivers.ask(ws, agents.one(ws, "clara"), launch)
+    assert (result["answered"], result["text"], result["trouble"]) == (True, "All done.", None)
+    assert agents.one(ws, "clara")["status"] == "idle"
+    assert ws.runner.launched == [launch]
+
+
+def test_who_claims_for_itself_cannot_be_tried(ws: FakeWorkspace) -> None:
+    agents.register(ws, "paul", {"kind": "pull"})
+    with pytest.raises(UsageError, match="claims for itself"):
+        drivers.trial(ws, agents.one(ws, "paul"), "run9")
