@@ -7,7 +7,7 @@ COMMON: dict[str, tuple[str, str]] = {'--json': ('json', 'true'), '-q': ('quiet'
 COMMANDS: dict[str, tuple[str, tuple[tuple[str, str, bool], ...], dict[str, tuple[str, str]]]] = {
     'init': ('atms_cli.cli.workspace:init', (), {'--force': ('force', 'true')}),
     'status': ('atms_cli.cli.workspace:status', (), {}),
-    'run': ('atms_cli.cli.run:run', (), {'--drain': ('drain', 'true'), '--once': ('once', 'true'), '-j': ('jobs', 'int'), '--jobs': ('jobs', 'int'), '--agent': ('agent', 'many'), '--dry-run': ('dry_run', 'true'), '--progress': ('progress', 'text')}),
+    'run': ('atms_cli.cli.run:run', (), {'--drain': ('drain', 'true'), '--once': ('once', 'true'), '-j': ('jobs', 'int'), '--jobs': ('jobs', 'int'), '--agent': ('agent', 'many'), '--dry-run': ('dry_run', 'true'), '--progress': ('progress', 'text'), '--max-time': ('max_time', 'text'), '--max-cost': ('max_cost', 'text'), '--max-tokens': ('max_tokens', 'int'), '--max-failures': ('max_failures', 'int')}),
     'demo': ('atms_cli.cli.demo:demo', (), {'--keep': ('keep', 'text')}),
     'undo': ('atms_cli.cli.history:undo', (('count', 'int', False),), {}),
     'sync': ('atms_cli.cli.sync:sync', (('remote', 'text', False),), {}),

@@ -268,6 +268,23 @@ Once = Annotated[bool, Option("--once", help="Start one task at most.")]
 Jobs = Annotated[int | None, Option("-j", "--jobs", min=0, metavar="N", help="Attempts at once.")]
 OnlyAgents = Annotated[list[str] | None, Option("--agent", metavar="NAME", help="Use only this agent; repeatable.")]
 DryRun = Annotated[bool, Option("--dry-run", help="Show what would be started, in order, and touch nothing.")]
+MaxTime = Annotated[
+    str | None,
+    Option(
+        "--max-time", metavar="DURATION", help="End after so long; what runs is stopped and goes back into the queue."
+    ),
+]
+MaxCost = Annotated[
+    str | None,
+    Option("--max-cost", metavar="USD", help="Start nothing more once this run has cost so many US dollars."),
+]
+MaxTokens = Annotated[
+    int | None,
+    Option("--max-tokens", min=0, metavar="N", help="Start nothing more once this run has used so many tokens."),
+]
+MaxFailures = Annotated[
+    int | None, Option("--max-failures", min=1, metavar="N", help="Start nothing more once so many tasks have failed.")
+]
 Progress = Annotated[str | None, Option("--progress", metavar="HOW", help="One of: auto, plain, json, none.")]
 Keep = Annotated[str | None, Option("--keep", metavar="DIR", help="Make the demonstration in DIR and leave it there.")]
 

@@ -27,6 +27,10 @@ def run(
     agent: o.OnlyAgents = None,
     dry_run: o.DryRun = False,
     progress: o.Progress = None,
+    max_time: o.MaxTime = None,
+    max_cost: o.MaxCost = None,
+    max_tokens: o.MaxTokens = None,
+    max_failures: o.MaxFailures = None,
 ) -> int:
     """Start agents on ready tasks, judge their work, and go on until interrupted."""
     from atms_cli.cli.progress import view
@@ -34,11 +38,35 @@ def run(
 
     if jobs is not None and jobs < 1:
         raise UsageError(f"{jobs} attempts at once make no sense", "give -j 1 or more")
-    plan = Plan(drain=drain, once=once, jobs=jobs, only=many(agent))
+    if max_failures is not None and max_failures < 1:
+        raise UsageError(f"{max_failures} failures at most would end it at once", "give --max-failures 1 or more")
+    plan = Plan(
+        drain=drain, once=once, jobs=jobs, only=many(agent), max_time_s=_seconds(max_time), max_usd=_usd(max_cost),
+        max_tokens=max_tokens, max_failures=max_failures,
+    )  # fmt: skip
     if dry_run:
         return _rehearse(call, plan)
     with view(call, progress) as report:
         return Loop(call.workspace, plan, report).run()
+
+
+def _seconds(text: str | None) -> float | None:
+    from atms_cli.domain.moment import parse_duration
+
+    return None if text is None else parse_duration(text)
+
+
+def _usd(text: str | None) -> float | None:
+    """Return an amount of US dollars, with or without the sign."""
+    if text is None:
+        return None
+    try:
+        amount = float(text.removeprefix("$"))
+    except ValueError:
+        amount = -1.0
+    if not 0 <= amount < float("inf"):
+        raise UsageError(f"`{text}` is no amount of US dollars", "write it like 5 or 0.50")
+    return amount
 
 
 def _rehearse(call: Call, plan: Plan) -> int:

@@ -43,6 +43,15 @@ if TYPE_CHECKING:
 
         lease: float  # seconds
 
+    class Budget(TypedDict):
+        """What agents that say what they cost may cost."""
+
+        task_usd: float | None
+        task_tokens: int | None
+        day_usd: float | None
+        day_tokens: int | None
+        prices: dict[str, dict[str, float | None]]  # US dollars a million tokens, by model: input, output, cached
+
     class FeatureSettings(TypedDict):
         """Which roadmap file to keep in step with."""
 
@@ -55,6 +64,7 @@ if TYPE_CHECKING:
         queue: QueueSettings
         execution: Execution
         claims: Claims
+        budget: Budget
         features: FeatureSettings
         gates: dict[str, Gate]
         agents: dict[str, JsonObject]
@@ -88,6 +98,7 @@ def default() -> Config:
             "grace": 5.0,
         },
         "claims": {"lease": 1800.0},
+        "budget": {"task_usd": 25.0, "task_tokens": None, "day_usd": 250.0, "day_tokens": None, "prices": {}},
         "features": {"file": None},
         "gates": {},
         "agents": {},

@@ -205,6 +205,7 @@ class Attempt(TypedDict):
     reason: str | None
     started_at: str
     ended_at: str | None
+    usage: NotRequired[JsonObject]  # tokens and cost, of agents that say so
 
 
 class Gate(TypedDict):

@@ -28,6 +28,7 @@ class Report:
     """What a stream told; tokens are those of the whole session if the agent counts so (codex does)."""
 
     session: str | None = None
+    model: str | None = None
     #: True after a terminal event without an error, False after one with; None if there was none.
     is_success: bool | None = None
     #: Whether the agent said or did anything: a session in which nothing happened may not even be kept.
@@ -87,6 +88,7 @@ def _gemini(report: Report, record: Mapping[str, object]) -> None:
     report.has_begun |= kind == "tool_use" or record.get("role") == "assistant"
     if kind == "init":
         report.session = _text(record.get("session_id")) or report.session
+        report.model = _text(record.get("model")) or None
     elif kind == "message" and record.get("role") == "assistant":
         said = _text(record.get("content"))
         report.text = report.text + said if record.get("delta") else said
@@ -106,6 +108,7 @@ def _claude(report: Report, record: Mapping[str, object]) -> None:
     kind = record.get("type")
     if kind == "system" and record.get("subtype") == "init":
         report.session = _text(record.get("session_id")) or report.session
+        report.model = _text(record.get("model")) or None
     elif kind == "assistant":
         report.has_begun |= not record.get("error")
         report.trouble = _CLAUDE_TROUBLE.get(_text(record.get("error")), report.trouble)

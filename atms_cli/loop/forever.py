@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from os.path import basename, join
 
-from atms_cli.domain.moment import seconds_between, to_iso
+from atms_cli.domain import budget
+from atms_cli.domain.moment import describe_duration, seconds_between, to_iso
 from atms_cli.errors import (
     EXIT_INTERRUPTED,
     EXIT_NOTHING_TO_DO,
@@ -55,6 +56,10 @@ class Plan:
     once: bool = False
     jobs: int | None = None
     only: Sequence[str] = ()
+    max_time_s: float | None = None
+    max_usd: float | None = None
+    max_tokens: int | None = None
+    max_failures: int | None = None
 
 
 class Loop:
@@ -69,6 +74,9 @@ class Loop:
         self._stage = 0
         self._done_stage = 0
         self._signal = 0
+        #: Why nothing more is started, once a limit of this run is reached.
+        self._reached: str | None = None
+        self._began = ws.clock.monotonic()
 
     def run(self) -> int:
         """Work until done; return the exit code.
@@ -143,14 +151,45 @@ class Loop:
         """Settle, record, make durable, and only then launch."""
         ended, self._ended = self._ended, []
         with self._ws.store.writing("atms run") as tx:
-            starts = self._desk.turn(tx, ended, room=self._room())
+            starts = self._desk.turn(tx, ended, room=self._room)
         self._send(self._desk.orders(starts))
         if self._desk.feature_work_ended():
             self._write_outcomes()
 
+    def _look_at_limits(self) -> None:
+        """Start nothing more once this run has taken what it may; when its time is over, what runs goes back too."""
+        if self._reached is not None or self._stage:
+            return
+        plan, desk = self._plan, self._desk
+        reached = budget.reached(desk.spent, plan.max_usd, plan.max_tokens)
+        if plan.max_failures is not None and desk.counts["failed"] >= plan.max_failures:
+            reached = f"{desk.counts['failed']} of at most {plan.max_failures} failures"
+        is_late = self._time_left() <= 0
+        if is_late:
+            reached = f"the time of this run is over ({describe_duration(plan.max_time_s or 0)})"
+        if reached is None:
+            return
+        self._reached = reached
+        what = "stopping what runs; it goes back into the queue" if is_late else "what runs may finish"
+        self._report({"type": "stopping", "text": f"{reached}: starting nothing new, {what}"})
+        if is_late:
+            self._stop("the time of the run is over")
+
+    def _time_left(self) -> float:
+        """Return the seconds that this run has left; without a limit they never end."""
+        if self._plan.max_time_s is None:
+            return float("inf")
+        return self._plan.max_time_s - (self._ws.clock.monotonic() - self._began)
+
+    def _stop(self, reason: str) -> None:
+        self._desk.is_stopping = True
+        for process in self._desk.processes():
+            self._keeper.kill(process, reason)
+
     def _room(self) -> int:
-        """Return how many attempts may still be started."""
-        if self._stage:
+        """Return how many attempts may still be started, now that what ended is counted."""
+        self._look_at_limits()
+        if self._stage or self._reached is not None:
             return 0
         return 1 - self._desk.counts["started"] if self._plan.once else self._desk.jobs
 
@@ -161,7 +200,7 @@ class Loop:
     def _is_over(self) -> bool:
         if self._desk.works or self._ended:
             return False
-        if self._stage:
+        if self._stage or self._reached is not None:
             return True
         if self._plan.once:
             return self._desk.counts["started"] > 0 or not self._can_start_soon()
@@ -197,9 +236,7 @@ class Loop:
                 self._report(
                     {"type": "stopping", "text": "stopping what runs; it goes back into the queue (again to kill it)"}
                 )
-                self._desk.is_stopping = True
-                for process in self._desk.processes():
-                    self._keeper.kill(process, "the loop is stopping")
+                self._stop("the loop is stopping")
             elif self._done_stage == _KILL:
                 self._report({"type": "stopping", "text": "killing what runs"})
                 for process in self._desk.processes():
@@ -223,7 +260,9 @@ class Loop:
             for moment in (read.next_due(), read.next_recurrence(), read.next_expiry(), self._desk.throttled_until)
             if moment is not None
         ]
-        return max(0.001, min([_LONGEST_SLEEP_S, *moments]))
+        return max(
+            0.001, min([_LONGEST_SLEEP_S, self._time_left() if self._reached is None else _LONGEST_SLEEP_S, *moments])
+        )
 
     def _listen(self) -> None:
         for message in self._keeper.receive():

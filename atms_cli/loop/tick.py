@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from atms_cli.domain import budget
 from atms_cli.domain import gate as gates
 from atms_cli.services import attempts, dispatch, measures, recurrence
 from atms_cli.services import gates as gate_service
@@ -69,9 +70,10 @@ class Desk:
         self._touched_feature = False
         self._to_judge: list[tuple[Work, Sequence[Gate]]] = []
         self._failures: dict[str, int] = {}  # in a row, by agent
+        self.spent = budget.Spent()
 
-    def turn(self, tx: Transaction, ended: Iterable[Ended], *, room: int) -> list[attempts.Start]:
-        """Settle what ended, then put on record what starts next, at most `room` attempts."""
+    def turn(self, tx: Transaction, ended: Iterable[Ended], *, room: Callable[[], int]) -> list[attempts.Start]:
+        """Settle what ended, then put on record what starts next, at most `room()` attempts."""
         self._to_judge.clear()
         for each in ended:
             self._settle(tx, each)
@@ -80,7 +82,7 @@ class Desk:
         for task in recurrence.spawn(self.ws, tx):
             self.tell("due", task)
         force = attempts.workforce(self.ws, tx.read, self.jobs, self.only)
-        free = min(room, self.jobs - len(self.works))
+        free = min(room(), self.jobs - len(self.works))
         read = tx.queue(self.ws.config["queue"])
         throttle = dispatch.Throttle(self.ws, read, force, tx.now)
         chosen = dispatch.upcoming(self.ws, read, force, self.load(), free, tx.now, throttle)
@@ -193,6 +195,8 @@ class Desk:
         task = tx.read.task(work.task["id"])
         self._touched_feature |= task["feature_id"] is not None
         what = "retried" if task["status"] == "queued" else task["status"]
+        usage = (task["result"] or {}).get("usage")
+        self.spent = self.spent.plus(usage if isinstance(usage, dict) else None)
         if what in self.counts:
             self.counts[what] += 1
         seconds = round(self.ws.clock.monotonic() - work.began, 3)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from atms_cli.domain import agent as agents
 from atms_cli.domain import attempt, decisions, driver, gate, lanes, matching, moment, prompt, trouble
 from atms_cli.errors import UsageError
-from atms_cli.services import drivers
+from atms_cli.services import budget, drivers
 from atms_cli.services import gates as gate_service
 from atms_cli.services.agents import known
 
@@ -205,6 +205,8 @@ def settle(
 def _in_trouble(ws: Workspace, tx: Transaction, task: Task, agent: Agent, found: Trouble, result: JsonObject) -> None:
     """Do what a trouble calls for: the agent waits, or the task is tried again, or it is given up."""
     reason = f"{agent['name']}: {found.reason}" if "agent" in result else found.reason
+    if _is_given_up(ws, tx, task, reason, result):
+        return
     if found.kind in ("rate_limit", "auth", "refused"):
         # It says nothing about the task, so it does not count as an attempt at it.
         times = _times_halted(tx, agent) + 1
@@ -216,6 +218,15 @@ def _in_trouble(ws: Workspace, tx: Transaction, task: Task, agent: Agent, found:
         tx.record(decisions.fail(task, reason, _final(result)))
     else:
         _failed(ws, tx, task, reason, result)
+
+
+def _is_given_up(ws: Workspace, tx: Transaction, task: Task, reason: str, result: JsonObject) -> bool:
+    """Give a task up that has used up its budget; return whether it has."""
+    usage = result.get("usage")
+    spent = budget.of_task(ws, tx.read, task, usage if isinstance(usage, dict) else None)
+    if spent is not None:
+        tx.record(decisions.fail(task, f"{reason}; {spent}", _final(result)))
+    return spent is not None
 
 
 def _times_halted(tx: Transaction, agent: Agent) -> int:
@@ -261,7 +272,8 @@ def settle_gates(
     else:
         first = gate.failures(verdict)[0]
         evidence["log"] = "/".join(str(first["log"]).rsplit("/", 2)[-2:])
-        _failed(ws, tx, task, gate.summarise(verdict), evidence)
+        if not _is_given_up(ws, tx, task, gate.summarise(verdict), evidence):
+            _failed(ws, tx, task, gate.summarise(verdict), evidence)
     return verdict
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from atms_cli.domain import lanes, limits, matching
+from atms_cli.services import budget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ class Throttle:
             "weekday": weekday,
             "minute": minute,
             "stopped": {_scope_of(aggregate): "paused" for aggregate in read.switches("paused")},
-            "halted": {f"agent {name}": about for name, about in read.switches("halted").items()},
+            "halted": {
+                **{f"agent {name}": about for name, about in read.switches("halted").items()},
+                **budget.of_day(ws, read, force, now),
+            },
             "running": _running(running),
             "starts": {scope: _starts(read, scope, rate[0]) for scope, rate in rates.items()},
             "held": limits.held_by(read.task(key) for key, _, _, its in running if matching.holds_something(its)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from atms_cli.domain import agent as agents
-from atms_cli.domain import driver, streams, trouble
+from atms_cli.domain import budget, driver, streams, trouble
 from atms_cli.domain.moment import to_iso
 from atms_cli.domain.streams import Report
 from atms_cli.errors import UsageError
@@ -112,7 +112,9 @@ def evidence(ws: Workspace, task: Task, agent: Agent, run: str, report: Report) 
         "agent": agent["name"],
         **({"session": name, "continued": session.continued} if name else {}),
         "report": report.to_json(),
-        "usage": streams.usage(used["stream"], report, before),
+        "usage": budget.priced(
+            streams.usage(used["stream"], report, before), agent["model"] or report.model, ws.config["budget"]["prices"]
+        ),
     }
 
 

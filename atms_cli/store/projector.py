@@ -174,11 +174,13 @@ class Projector:
             return
         result = event["data"].get("result")
         code = result.get("exit_code") if isinstance(result, dict) else None
+        usage = result.get("usage") if isinstance(result, dict) else None
         # Who puts an attempt back uncounted has stopped it; it has not failed.
         is_uncounted = event["type"] == "task.retried" and "attempts" in event["data"]
         attempt |= {
             "status": "released" if is_uncounted else _ATTEMPT_ENDS[event["type"]],
             "exit_code": code, "reason": event["data"].get("reason"), "ended_at": event["at"],
+            **({"usage": usage} if usage else {}),
         }  # fmt: skip
         self._replace_attempt(attempt)
 

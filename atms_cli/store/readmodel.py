@@ -92,6 +92,10 @@ class ReadModel:
         """Return the attempts at a task, first to last."""
         return [decode(row[0]) for row in self._run(sql.ATTEMPTS_OF, (task_id,))]
 
+    def usages_since(self, at: str) -> list[JsonObject]:
+        """Return what the attempts used up that were started since a time, of agents that say so."""
+        return [decode(row[0]) for row in self._run(sql.USAGES_SINCE, (at,))]
+
     # The queue
 
     def ready(self, queue: QueueSettings, now: str, but: Collection[str] = ()) -> Iterator[str]:

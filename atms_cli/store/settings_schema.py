@@ -86,6 +86,7 @@ _CHOICES = {
 _CHECKS: dict[type, Callable[[str], object]] = {Rate: parse_rate, Window: parse_window}
 _T = TypeVar("_T")
 Count = Annotated[int, Meta(ge=1)]
+Amount = Annotated[float, Meta(ge=0)]
 Text = Annotated[str, Meta(min_length=1)]
 Concurrency = Annotated[Count | None, Meta(description="Tasks that may run at once.")]
 StartRate = Annotated[Rate | None, Meta(description="Starts in an interval, like 10/1h.")]
@@ -95,6 +96,7 @@ Quiet = Annotated[
 ]
 _DEFAULT: Any = defaults.default()
 _QUEUE, _EXECUTION = _DEFAULT["queue"], _DEFAULT["execution"]
+_BUDGET = _DEFAULT["budget"]
 _GATE: Any = gate.DEFAULTS
 _AGENT: Any = agents.DEFAULTS
 _DRIVER: Any = driver.DEFAULTS
@@ -190,6 +192,33 @@ class Claims(_Section):
     ]["lease"]
 
 
+class Price(_Section):
+    """Of a model, in US dollars a million tokens."""
+
+    input: Amount
+    output: Amount
+    cached: Annotated[
+        Amount | None, Meta(description="Of those that went in, those from a cache; as `input` if not set.")
+    ] = None
+
+
+class Budget(_Section):
+    """What coding agents may cost; `null` is no limit. It is looked at when an attempt ends, and before the next begins."""
+
+    task_usd: Annotated[
+        Amount | None, Meta(description="US dollars for one task; beyond them it is not tried again.")
+    ] = _BUDGET["task_usd"]
+    task_tokens: Annotated[Count | None, Meta(description="Tokens, in and out, for one task.")] = None
+    day_usd: Annotated[
+        Amount | None,
+        Meta(description="US dollars a day, by the local clock; beyond them nothing is started until the next."),
+    ] = _BUDGET["day_usd"]
+    day_tokens: Annotated[Count | None, Meta(description="Tokens, in and out, a day.")] = None
+    prices: Annotated[
+        dict[str, Price], Meta(description="By model, for agents that say tokens and no cost (gemini, codex, agy).")
+    ] = {}
+
+
 class Features(_Section):
     """The roadmap file."""
 
@@ -256,6 +285,7 @@ class Document(_Section):
     queue: Queue | None = None
     execution: Execution | None = None
     claims: Claims | None = None
+    budget: Budget | None = None
     features: Features | None = None
     gates: dict[str, GateDefinition | Text] | None = None
     agents: dict[str, AgentDefinition | Text] | None = None
@@ -274,7 +304,13 @@ def parse(document: JsonObject) -> Config:
     except msgspec.ValidationError as error:
         raise ValueError(_explained(document, error)) from error
     config: Any = _plain(found)
-    for name, section in (("queue", Queue), ("execution", Execution), ("claims", Claims), ("features", Features)):
+    for name, section in (
+        ("queue", Queue),
+        ("execution", Execution),
+        ("claims", Claims),
+        ("budget", Budget),
+        ("features", Features),
+    ):
         config[name] = config[name] or _plain(section())
     config["queue"]["lanes"] = {name: lane or _plain(Lane()) for name, lane in config["queue"]["lanes"].items()}
     config["gates"] = {name: {"name": name, **gate} for name, gate in _whole(found.gates, GateDefinition).items()}

@@ -6,7 +6,7 @@ They are Python constants and not .sql files because a compiled module loads fas
 from __future__ import annotations
 
 #: Changing the schema means raising this: an index of another version is dropped and rebuilt from the journal.
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -150,6 +150,7 @@ FEATURE = "SELECT doc FROM features WHERE id = ?"
 FEATURES = "SELECT doc FROM features ORDER BY id"
 FEATURE_STATUSES = "SELECT status FROM tasks WHERE feature = ?"
 ATTEMPTS_OF = "SELECT doc FROM attempts WHERE task = ? ORDER BY started"
+USAGES_SINCE = "SELECT json_extract(doc, '$.usage') FROM attempts INDEXED BY attempts_by_time WHERE at >= ? AND json_extract(doc, '$.usage') IS NOT NULL"
 LATEST_ATTEMPT = "SELECT doc FROM attempts WHERE task = ? ORDER BY started DESC LIMIT 1"
 
 #: Whether a pair `d` with the other task `t` keeps the first one waiting.

@@ -149,6 +149,38 @@ def test_who_is_not_logged_in_stops_and_says_so(atms: Atms, play: Path) -> None:
     assert "done: 2 completed" in atms("run", "--drain").out
 
 
+def test_a_run_ends_when_it_has_cost_enough(atms: Atms, play: Path) -> None:
+    atms("agent", "register", "clara", "--kind", "claude")
+    for title in ("One", "Two", "Three"):
+        atms.add(title)
+    out = atms("run", "--drain", "-j", "1", "--max-cost", "$0.75", "--progress", "plain", code=8).out
+    assert len(calls(play)) == 2, "each costs 0.50"
+    assert "■ $1.00 of $0.75 are spent: starting nothing new, what runs may finish" in out
+    assert "1 task left; go on with: atms run --drain" in out
+    out = atms("run", "--max-tokens", "1", "--progress", "plain", code=0).out
+    assert "10 of 1 tokens are used up" in out
+
+
+def test_a_run_ends_when_too_much_has_failed_or_its_time_is_over(atms: Atms) -> None:
+    for _ in range(3):
+        atms.add("Fails", "--command", "false", "--retries", "0")
+    out = atms("run", "-j", "1", "--max-failures", "2", "--progress", "plain", code=8).out
+    assert "2 of at most 2 failures: starting nothing new" in out
+    assert sorted(atms.statuses().values()) == ["failed", "failed", "queued"]
+    atms("task", "cancel", *[key for key, status in atms.statuses().items() if status == "queued"])
+    slow = atms.add("Slow", "--command", "sleep 100")
+    out = atms("run", "--max-time", "1s", "--progress", "plain", code=8).out
+    assert "the time of this run is over (1.0s): starting nothing new, stopping what runs" in out
+    assert (atms.task(slow)["status"], atms.task(slow)["attempts"]) == ("queued", 0)
+
+
+@pytest.mark.parametrize(
+    "words", [("--max-cost", "much"), ("--max-cost", "-1"), ("--max-time", "soon"), ("--max-failures", "0")]
+)
+def test_limits_of_a_run_that_are_none(atms: Atms, words: tuple[str, str]) -> None:
+    assert atms("run", *words, code=2).err.startswith("error: ")
+
+
 def test_an_agent_can_be_tried_out(atms: Atms, play: Path) -> None:
     atms("agent", "register", "clara", "--kind", "claude", "--env", "MODE=x y")
     dry = atms("agent", "test", "clara", "--dry-run").out

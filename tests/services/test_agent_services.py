@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from atms_cli.domain.records import JsonObject, Task
 
 WORKED = {"type": "assistant", "message": {}}
-DONE = {"type": "result", "subtype": "success", "is_error": False, "result": "All done.", "usage": {"output_tokens": 7}}
+DONE: JsonObject = {
+    "type": "result",
+    "subtype": "success",
+    "is_error": False,
+    "result": "All done.",
+    "usage": {"output_tokens": 7},
+}
 LIMITED = {"type": "result", "subtype": "success", "is_error": True, "api_error_status": 429, "result": "slow down"}
 NOT_LOGGED_IN = {"type": "assistant", "error": "authentication_failed"}
 OUT_OF_MONEY = {"type": "result", "subtype": "error_max_budget_usd", "is_error": True}
@@ -280,6 +286,61 @@ def test_a_removed_agent_leaves_no_halt_behind_for_the_next_of_its_name(ws: Fake
     agents.remove(ws, "clara")
     agents.register(ws, "clara", {"kind": "claude"})
     assert agents.one(ws, "clara")["status"] == "idle"
+
+
+# What it may cost
+
+
+def paid(usd: float) -> JsonObject:
+    return {**DONE, "is_error": True, "total_cost_usd": usd}
+
+
+def test_a_task_that_has_used_up_its_budget_is_not_tried_again(ws: FakeWorkspace) -> None:
+    ws.config["budget"]["task_usd"] = 1.0
+    one = add(ws, max_attempts=9)
+    attempt(ws, WORKED, paid(0.6), code=1)
+    assert task_of(ws, one)["status"] == "queued"
+    ws.time.advance(1)
+    attempt(ws, WORKED, paid(0.6), code=1)
+    assert task_of(ws, one)["status"] == "failed"
+    assert str(task_of(ws, one)["reason"]).endswith("; the task's budget is used up: $1.20 of $1.00 are spent")
+    assert [each["usage"]["cost_usd"] for each in ws.store.reading().attempts(one)] == [0.6, 0.6]
+
+
+def test_what_limits_cost_counts_against_the_budget_too(ws: FakeWorkspace) -> None:
+    ws.config["budget"]["task_tokens"] = 10
+    one = add(ws)
+    attempt(ws, WORKED, {**LIMITED, "usage": {"input_tokens": 9, "output_tokens": 1}}, code=1)
+    assert task_of(ws, one)["status"] == "failed"
+
+
+def test_when_the_day_has_cost_enough_nothing_that_costs_is_started_until_the_next(ws: FakeWorkspace) -> None:
+    ws.config["budget"]["day_usd"] = 0.5
+    add(ws, "First")
+    add(ws, "Second")
+    attempt(ws, WORKED, {**DONE, "total_cost_usd": 0.5})
+    assert start(ws) is None
+    free = add(ws, "Third", command="true")
+    begun = start(ws)
+    assert begun is not None
+    assert begun.task["id"] == free, "a command costs nothing"
+    limit = dispatch.Throttle(ws, ws.store.queue(ws.config["queue"]), [agents.one(ws, "clara")], ws.time.now()).of(
+        {}, None, "clara"
+    )
+    assert limit is not None
+    assert limit["text"] == "the agent clara waits (the day's budget: $0.50 of $0.50 are spent)"
+    _, minute = ws.time.local()
+    assert limit["until"] == plus(ws.time.now()[:17] + "00.000Z", (24 * 60 - minute) * 60)
+    ws.time.advance((24 * 60 - minute) * 60)
+    assert start(ws) is not None
+
+
+def test_tokens_are_priced_by_model(ws: FakeWorkspace) -> None:
+    ws.config["budget"]["prices"]["opus"] = {"input": 10.0, "output": 100.0, "cached": None}
+    agents.register(ws, "clara", {"kind": "claude", "model": "opus"})
+    one = add(ws)
+    attempt(ws, WORKED, {**DONE, "usage": {"input_tokens": 1000, "output_tokens": 1000}})
+    assert result_of(ws, one)["usage"]["cost_usd"] == pytest.approx(0.11)
 
 
 # Kinds

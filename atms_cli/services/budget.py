@@ -1,0 +1,43 @@
+"""Keeping agents within what they may cost: a task, and a day."""
+
+from __future__ import annotations
+
+from atms_cli.domain import budget
+from atms_cli.domain.moment import plus
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from atms_cli.domain.records import Agent, JsonObject, Task
+    from atms_cli.ports import ReadModel, Workspace
+
+_DAY_MINUTES = 24 * 60
+#: Agents of these kinds say nothing of what they cost.
+_SILENT = ("command", "pull")
+
+
+def of_task(ws: Workspace, read: ReadModel, task: Task, usage: JsonObject | None) -> str | None:
+    """Say that a task has used up its budget, with an attempt that is not on record yet; None while it has not."""
+    limits = ws.config["budget"]
+    if usage is None or (limits["task_usd"] is None and limits["task_tokens"] is None):
+        return None
+    spent = budget.total(attempt.get("usage") for attempt in read.attempts(task["id"])).plus(usage)
+    reached = budget.reached(spent, limits["task_usd"], limits["task_tokens"])
+    return reached and f"the task's budget is used up: {reached}"
+
+
+def of_day(ws: Workspace, read: ReadModel, force: Sequence[Agent], now: str) -> dict[str, JsonObject]:
+    """Return the agents, by their scope, that get nothing more today, with the reason and when the next day begins here."""
+    limits = ws.config["budget"]
+    costly = [agent for agent in force if agent["kind"] not in _SILENT]
+    if not costly or (limits["day_usd"] is None and limits["day_tokens"] is None):
+        return {}
+    _, minute = ws.clock.local()
+    # Days begin at a whole minute of the local clock; the seconds of now are those of its clock too.
+    began = plus(now[:17] + "00.000Z", -minute * 60)
+    reached = budget.reached(budget.total(read.usages_since(began)), limits["day_usd"], limits["day_tokens"])
+    if reached is None:
+        return {}
+    until = plus(began, _DAY_MINUTES * 60)
+    return {f"agent {agent['name']}": {"reason": f"the day's budget: {reached}", "until": until} for agent in costly}
