@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from atms_cli.domain import lanes, limits, matching
-from atms_cli.services import budget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,10 +38,7 @@ class Throttle:
             "weekday": weekday,
             "minute": minute,
             "stopped": {_scope_of(aggregate): "paused" for aggregate in read.switches("paused")},
-            "halted": {
-                **{f"agent {name}": about for name, about in read.switches("halted").items()},
-                **budget.of_day(ws, read, force, now),
-            },
+            "halted": _halted(ws, read, force, now),
             "running": _running(running),
             "starts": {scope: _starts(read, scope, rate[0]) for scope, rate in rates.items()},
             "held": limits.held_by(read.task(key) for key, _, _, its in running if matching.holds_something(its)),
@@ -66,6 +62,16 @@ class Throttle:
     def started(self, task: Task, agent: Agent) -> None:
         """Count a task as running from now on."""
         self._state = limits.admit(self._state, task, lanes.name_of(task), agent["name"])
+
+
+def _halted(ws: Workspace, read: ReadModel, force: Sequence[Agent], now: str) -> dict[str, JsonObject]:
+    """Return the agents, by their scope, that get nothing more for now, with the reason and the end if known."""
+    halted = {f"agent {name}": about for name, about in read.switches("halted").items()}
+    if all(agent["kind"] in ("command", "pull") for agent in force):
+        return halted
+    from atms_cli.services import budget
+
+    return {**halted, **budget.of_day(ws, read, force, now)}
 
 
 def _scopes(queue: QueueSettings) -> list[tuple[str, LaneSettings]]:
