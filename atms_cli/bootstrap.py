@@ -117,6 +117,13 @@ class OpenWorkspace:
         return RunDirectories(join(self.directory, paths.RUNS))
 
     @property
+    def worktrees(self) -> ports.Worktrees:
+        """Return the git worktrees of tasks."""
+        from atms_cli.system.worktree import Worktrees
+
+        return Worktrees(self.root, join(self.directory, paths.WORKTREES), self.environ)
+
+    @property
     def repository(self) -> ports.Repository:
         """Return the git repository that the workspace is in."""
         from atms_cli.system.git import Git

@@ -166,6 +166,38 @@ class FakeRunFiles:
         return [json.loads(line) for line in lines if line[:1] == "{"], [line for line in lines if line[:1] != "{"]
 
 
+class FakeWorktrees:
+    """Worktrees of which nothing is on disk: each is ready at once, and what was said beforehand comes of a merge."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, str] = {}
+        self.merges: list[JsonObject] = []
+
+    def path(self, task: str) -> str | None:
+        return self.places.get(task)
+
+    def ready_file(self, task: str) -> str:
+        return f"/nowhere/worktrees/{task}.ready"
+
+    def ensure(self, task: str) -> tuple[str, bool]:
+        is_there = task in self.places
+        return self.places.setdefault(task, f"/nowhere/worktrees/{task}"), is_there
+
+    def commit(self, task: str, message: str) -> list[str]:
+        del task, message
+        return []
+
+    def merge(self, task: str, policy: str, message: str) -> JsonObject:
+        del task, policy, message
+        return self.merges.pop(0) if self.merges else {"kind": "nothing"}
+
+    def diff(self, task: str) -> str | None:
+        return f"diff of {task}" if task in self.places else None
+
+    def changes(self, base: str, commit: str) -> str:
+        return f"diff {base} {commit}"
+
+
 class FakeSettings:
     """atms.yaml in a dictionary; only gates can be edited."""
 
@@ -209,6 +241,7 @@ class FakeWorkspace:
         self.run_files = FakeRunFiles()
         self.holder: str | None = None
         self.network: tuple[str, str] | None = None
+        self.worktrees = FakeWorktrees()
         self.plugged: dict[str, Mapping[str, object]] = {}
 
     def acting_as(self, agent: str | None) -> FakeWorkspace:

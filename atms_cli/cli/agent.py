@@ -28,11 +28,13 @@ def register(
     approval: o.Approval = None,
     arg: o.AgentArgs = None,
     env: o.AgentVariables = None,
+    isolation: o.Isolation = None,
 ) -> None:
     """Make an agent known; one with a command, or of a kind that atms can start, is started by `atms run`."""
     fields: JsonObject = {
         "kind": kind or ("command" if command else "pull"), "command": command, "specialization": specialization,
         "model": model, "approval": approval or "edits", "args": [*many(arg)], "env": _variables(many(env)),
+        "isolation": isolation,
         "capabilities": [*many(cap)], "languages": [*many(language)], "max_concurrent": 1 if max is None else max,
     }  # fmt: skip
     _shown(call, service.register(call.workspace, name, fields))

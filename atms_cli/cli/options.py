@@ -200,6 +200,10 @@ Approval = Annotated[
         help="What it may do without being asked: edits (change files; the default) or full (run any command too).",
     ),
 ]
+Isolation = Annotated[
+    str | None,
+    Option("--isolation", metavar="WHERE", help="Where it works: shared or worktree; as atms.yaml says if not given."),
+]
 AgentArgs = Annotated[
     list[str] | None, Option("--arg", metavar="ARG", help="One more argument for its command line; repeatable.")
 ]

@@ -23,6 +23,7 @@ _MARKS = {
     "halted": ("■", "yellow"),
     "calm": ("✓", "green"),
     "validating": ("◑", "cyan"),
+    "merging": ("◑", "cyan"),
     "completed": ("✓", "green"),
     "failed": ("✗", "red"),
     "retried": ("↻", "yellow"),
@@ -32,7 +33,7 @@ _MARKS = {
     "stopping": ("■", "yellow"),
 }
 #: Reports that a live view shows as a state and not as a line.
-_TRANSIENT = ("started", "resumed", "validating")
+_TRANSIENT = ("started", "resumed", "validating", "merging")
 
 
 def is_transient(report: JsonObject) -> bool:

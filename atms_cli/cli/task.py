@@ -393,6 +393,14 @@ def logs(call: Call, task_id: o.TaskId, follow: o.Follow = False, attempt: o.Att
         print_log(call, log, None)
 
 
+def diff(call: Call, task_id: o.TaskId) -> None:
+    """Print what the work on a task changes, if it has a worktree or a branch of its own, or had one."""
+    from atms_cli.services.isolation import diff as changes_of
+
+    changes = changes_of(call.workspace, task_id)
+    call.answer({"diff": changes}, [changes] if changes else [], lambda: changes)
+
+
 def wait(call: Call, task_ids: o.TaskIds, timeout: o.WaitTimeout = None) -> int:
     """Wait until tasks have ended; exit with 8 unless all were completed."""
     from atms_cli.cli.following import wait_until

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 KINDS = ("command", "pull", "gemini", "agy", "claude", "codex")
 #: What an agent may do without being asked: `edits` change files, `full` also run commands.
 APPROVALS = ("edits", "full")
+#: Where it works: in the tree as it is, or in a git worktree and on a branch of each task.
+ISOLATIONS = ("shared", "worktree")
 DEFAULTS: JsonObject = {
     "kind": "command",
     "command": None,
@@ -21,6 +23,7 @@ DEFAULTS: JsonObject = {
     "args": [],
     "env": {},
     "approval": "edits",
+    "isolation": None,
     "specialization": None,
     "capabilities": [],
     "languages": [],
@@ -119,6 +122,8 @@ def check(name: str, fields: JsonObject) -> None:
         raise UsageError(f"`{fields['approval']}` is not an approval", f"choose one of: {', '.join(APPROVALS)}")
     if kind == "command" and not str(fields.get("command") or "").strip():
         raise UsageError(f"agent `{name}` of kind command needs a command", "give it with --command CMD")
+    if fields.get("isolation") not in (None, *ISOLATIONS):
+        raise UsageError(f"`{fields['isolation']}` is not an isolation", f"choose one of: {', '.join(ISOLATIONS)}")
     _check_variables(fields.get("env"))
     if fields.get("rate") is not None:
         from atms_cli.domain.limits import parse_rate

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
         timeout: float  # seconds an attempt may take
         silence: float | None  # seconds without output
         grace: float  # seconds between interrupt, terminate and kill
+        isolation: str  # where attempts work: shared or worktree
+        setup: str | None  # a shell command that makes a new worktree fit for work
+        merge: str  # how a worktree's branch comes back: fast-forward, squash or none
 
     class Claims(TypedDict):
         """How agents that claim for themselves hold tasks."""
@@ -71,6 +74,10 @@ if TYPE_CHECKING:
         drivers: dict[str, JsonObject]  # kinds of agents beyond those built in (domain/driver.py)
 
 
+#: How the branch of a task comes back into the one that is checked out.
+MERGES = ("fast-forward", "squash", "none")
+
+
 def default() -> Config:
     """Return the settings of a workspace whose atms.yaml says nothing."""
     return {
@@ -96,6 +103,9 @@ def default() -> Config:
             "timeout": 3600.0,
             "silence": None,
             "grace": 5.0,
+            "isolation": "shared",
+            "setup": None,
+            "merge": "fast-forward",
         },
         "claims": {"lease": 1800.0},
         "budget": {"task_usd": 25.0, "task_tokens": None, "day_usd": 250.0, "day_tokens": None, "prices": {}},

@@ -179,7 +179,8 @@ class Agent(TypedDict):
     model: str | None
     args: list[str]  # more words for its command line
     env: dict[str, str]
-    approval: str  # what it may do without being asked (domain/driver.py)
+    approval: str  # what it may do without being asked (agent.APPROVALS)
+    isolation: str | None  # where it works (agent.ISOLATIONS); as the workspace says, if not set
     specialization: str | None
     capabilities: list[str]
     languages: list[str]

@@ -116,6 +116,11 @@ class Loop:
         os.makedirs(join(self._ws.directory, paths.RUNS), exist_ok=True)
         for problem in health.file_system(self._ws):
             self._report({"type": "warning", "text": f"{problem['detail']}; {problem['repair']}"})
+        if self._ws.config["execution"]["isolation"] == "worktree" and not self._ws.repository.is_repository():
+            raise AtmsError(
+                f"{self._ws.root} is not in a git repository, so it has no worktrees",
+                "make it one (git init), or: atms config set execution.isolation shared",
+            )
         for words in drivers.problems(self._ws, agents.known(self._ws, self._ws.store.reading())):
             self._report({"type": "warning", "text": words})
         self._report({"type": "run_started", "workspace": self._ws.root, "jobs": self._desk.jobs})
@@ -150,9 +155,13 @@ class Loop:
     def _turn(self) -> None:
         """Settle, record, make durable, and only then launch."""
         ended, self._ended = self._ended, []
+        self._desk.gather(ended)
         with self._ws.store.writing("atms run") as tx:
             starts = self._desk.turn(tx, ended, room=self._room)
         self._send(self._desk.orders(starts))
+        self._ended += self._desk.merge()
+        self._ended += self._desk.unstartable
+        self._desk.unstartable = []
         if self._desk.feature_work_ended():
             self._write_outcomes()
 

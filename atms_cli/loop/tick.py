@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from atms_cli.domain import budget
 from atms_cli.domain import gate as gates
-from atms_cli.services import attempts, dispatch, measures, recurrence
+from atms_cli.errors import AtmsError
+from atms_cli.services import attempts, dispatch, isolation, measures, recurrence
 from atms_cli.services import gates as gate_service
 from atms_cli.services.consequences import follow
 
@@ -14,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from atms_cli.domain.records import Agent, Gate, GateResult, JsonObject, Task
+    from atms_cli.domain.records import Agent, Gate, GateResult, JsonObject, Task, Verdict
     from atms_cli.ports import Transaction, Workspace
 
     Report = Callable[[JsonObject], None]
@@ -34,6 +35,8 @@ class Work:
     began: float
     gates: dict[str, Gate] = field(default_factory=dict)  # by the id of their process
     results: dict[str, GateResult] = field(default_factory=dict)  # by gate name
+    verdict: Verdict | None = None
+    unresolved: Sequence[str] = ()  # conflicts that its command left
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,12 @@ class Desk:
         self._processes: dict[str, str] = {}  # process id to run
         self._touched_feature = False
         self._to_judge: list[tuple[Work, Sequence[Gate]]] = []
+        self._to_merge: list[Work] = []
+        self._merging: dict[str, Work] = {}  # by the id of what is reported as their end
         self._failures: dict[str, int] = {}  # in a row, by agent
         self.spent = budget.Spent()
+        #: Attempts that are on record and could not be launched.
+        self.unstartable: list[Ended] = []
 
     def turn(self, tx: Transaction, ended: Iterable[Ended], *, room: Callable[[], int]) -> list[attempts.Start]:
         """Settle what ended, then put on record what starts next, at most `room()` attempts."""
@@ -88,6 +95,33 @@ class Desk:
         chosen = dispatch.upcoming(self.ws, read, force, self.load(), free, tx.now, throttle)
         self.throttled_until = dispatch.note_limits(tx, throttle) if free > 0 else None
         return attempts.dispatch(self.ws, tx, chosen)
+
+    def gather(self, ended: Iterable[Ended]) -> None:
+        """Commit what commands that succeeded have left in their worktrees; it takes git a while, so before the turn."""
+        for each in ended:
+            work = self.works.get(self._processes.get(each.id, ""))
+            if work is None or each.id in work.gates or each.outcome.get("exit_code") != 0:
+                continue
+            if isolation.is_apart(self.ws, work.task, work.agent):
+                try:
+                    work.unresolved = self.ws.worktrees.commit(work.task["id"], isolation.message(work.task))
+                except AtmsError as error:
+                    work.unresolved = [error.message]
+
+    def merge(self) -> list[Ended]:
+        """Bring back the branches of tasks that are done and judged, one after the other; return how that ended."""
+        ended = []
+        for work in self._to_merge:
+            self.tell("merging", work.task)
+            policy = self.ws.config["execution"]["merge"]
+            try:
+                result = self.ws.worktrees.merge(work.task["id"], policy, isolation.message(work.task))
+            except AtmsError as error:
+                result = {"kind": "refused", "detail": error.message}
+            self._merging[f"{work.run}.merge"] = work
+            ended.append(Ended(f"{work.run}.merge", result))
+        self._to_merge.clear()
+        return ended
 
     def look_after(self, tx: Transaction, *, every_s: float) -> None:
         """Look after the queue's health now and then; a look costs more than a turn."""
@@ -112,8 +146,11 @@ class Desk:
         for work, judges in self._to_judge:
             orders += self._gate_orders(work, judges)
         for start in starts:
-            orders.append(Order(attempts.launch(self.ws, start), self.ws.run_files.prepare(start.run)))
             self.take(start)
+            try:
+                orders.append(Order(attempts.launch(self.ws, start), self.ws.run_files.prepare(start.run)))
+            except AtmsError as error:
+                self.unstartable.append(Ended(start.run, {"status": "unstartable", "error": error.message}))
         return orders
 
     def take(self, start: attempts.Start) -> None:
@@ -132,13 +169,19 @@ class Desk:
     def judge_again(self, work: Work) -> list[Order]:
         """Return the gates of a task whose command succeeded under a loop that died; whatever they left is gone."""
         self.works[work.run] = work
-        return self._gate_orders(work, attempts.gates_of(self.ws, work.task))
+        judges = attempts.gates_of(self.ws, work.task)
+        if not judges:
+            self._to_merge.append(work)
+        return self._gate_orders(work, judges) if judges else []
 
     def _gate_orders(self, work: Work, judges: Sequence[Gate]) -> list[Order]:
         orders: list[Order] = []
         round_id = self.ws.ids.token()
+        work.gates.clear()
+        work.results.clear()
+        tree = isolation.tree_of(self.ws, work.task, work.agent)
         for judge in judges:
-            launch = gate_service.launch(self.ws, judge, work.run, work.task)
+            launch = gate_service.launch(self.ws, judge, work.run, work.task, tree)
             launch["id"] = f"{work.run}.{judge['name']}.{round_id}"
             work.gates[str(launch["id"])] = judge
             self._processes[str(launch["id"])] = work.run
@@ -147,6 +190,9 @@ class Desk:
         return orders
 
     def _settle(self, tx: Transaction, ended: Ended) -> None:
+        if ended.id in self._merging:
+            self._settle_merge(tx, self._merging.pop(ended.id), ended.outcome)
+            return
         run = self._processes.pop(ended.id, None)
         work = self.works.get(run or "")
         if work is None:
@@ -154,12 +200,15 @@ class Desk:
         if ended.id in work.gates:
             self._settle_gate(tx, work, ended)
             return
+        outcome: JsonObject = {**ended.outcome, "unresolved": [*work.unresolved]}
         settled = attempts.settle(
-            self.ws, tx, work.task["id"], work.run, work.agent, ended.outcome, stopping=self.is_stopping
+            self.ws, tx, work.task["id"], work.run, work.agent, outcome, stopping=self.is_stopping
         )
         self._watch_over(tx, work.agent, settled)
         if settled.judges:
             self._to_judge.append((work, settled.judges))
+        elif settled.merges:
+            self._to_merge.append(work)
         else:
             self._finish(tx, work)
 
@@ -184,10 +233,27 @@ class Desk:
         self.tell("gate", work.task, gate=judge["name"], status=result["status"], reason=result["reason"])
         if len(work.results) == len(work.gates):
             ordered = [work.results[each["name"]] for each in work.gates.values()]
-            attempts.settle_gates(
+            work.verdict = attempts.settle_gates(
                 self.ws, tx, work.task["id"], work.run, work.agent, ordered, stopping=self.is_stopping
             )
+            is_apart = isolation.is_apart(self.ws, work.task, work.agent)
+            if is_apart and attempts.in_flight(tx.read.task(work.task["id"]), work.run):
+                self._to_merge.append(work)
+            else:
+                self._finish(tx, work)
+
+    def _settle_merge(self, tx: Transaction, work: Work, result: JsonObject) -> None:
+        task_id, judges = work.task["id"], attempts.gates_of(self.ws, work.task)
+        if not attempts.settle_merge(self.ws, tx, task_id, work.run, work.agent, work.verdict, result):
+            if result.get("kept"):
+                self._report(
+                    {"type": "warning", "text": f"{task_id}: its worktree has changes and stays: {result['kept']}"}
+                )
             self._finish(tx, work)
+        elif judges:
+            self._to_judge.append((work, judges))
+        else:
+            self._to_merge.append(work)
 
     def _finish(self, tx: Transaction, work: Work) -> None:
         del self.works[work.run]
@@ -211,6 +277,8 @@ class Desk:
         """Forget what is in flight; recovery finds it again."""
         self.works.clear()
         self._processes.clear()
+        self._to_merge.clear()
+        self._merging.clear()
 
     def stale(self) -> list[str]:
         """Return the processes whose task was cancelled, released or finished by somebody else."""

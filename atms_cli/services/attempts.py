@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from atms_cli.domain import agent as agents
 from atms_cli.domain import attempt, decisions, driver, gate, lanes, matching, moment, prompt, trouble
 from atms_cli.errors import UsageError
-from atms_cli.services import budget, drivers
+from atms_cli.services import budget, drivers, isolation
 from atms_cli.services import gates as gate_service
 from atms_cli.services.agents import known
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _MOST_CANDIDATES = 1000
 _LOG_LINES = 40
 _LOG_CHARACTERS = 4000
+#: Of conflicts, so many files are named.
+_MOST_FILES = 5
 OUTPUT = "output.log"
 #: An agent that fails so often in a row rests, twice as long each time until it gets through: a circuit breaker.
 MOST_FAILURES = 5
@@ -78,6 +80,7 @@ def launch(ws: Workspace, start: Start) -> JsonObject:
         "workspace": ws.root,
         "prompt": text,
     }
+    tree, is_set_up = ws.worktrees.ensure(task["id"]) if isolation.is_apart(ws, task, agent) else (ws.root, True)
     if used is None:
         argv = ["/bin/sh", "-c", driver.filled(task["command"] or agent["command"] or "", values)]
     else:
@@ -91,8 +94,8 @@ def launch(ws: Workspace, start: Start) -> JsonObject:
     own_directory = task["context"]["working_directory"] or "."
     return {
         "id": start.run,
-        "argv": argv,
-        "cwd": own_directory if own_directory.startswith("/") else f"{ws.root}/{own_directory}",
+        "argv": isolation.with_setup(ws, task, argv, is_set_up=is_set_up),
+        "cwd": own_directory if own_directory.startswith("/") else f"{tree}/{own_directory}",
         "env": gate_service.environment(ws.environ, about),
         "output": ws.run_files.path(start.run, OUTPUT),
         "input": prompt_file if prompt_file and (used is None or used["stdin"]) else None,
@@ -174,12 +177,14 @@ class Settled:
 
     judges: Sequence[Gate] = ()
     trouble: Trouble | None = None
+    #: Whether its branch now has to come back.
+    merges: bool = False
 
 
 def settle(
     ws: Workspace, tx: Transaction, task_id: str, run: str, agent: Agent, outcome: JsonObject, *, stopping: bool
 ) -> Settled:
-    """Record how a command ended."""
+    """Record how a command ended; `unresolved` in its outcome are the conflicts that it left in its worktree."""
     task = tx.read.task(task_id)
     if not in_flight(task, run):
         return Settled()
@@ -194,10 +199,15 @@ def settle(
         return Settled(trouble=found)
     if agent["name"] in tx.read.switches("halted"):
         tx.record(agents.resume(agent["name"]))
-    judges = gates_of(ws, task)
-    if judges:
+    unresolved = outcome.get("unresolved")
+    if isinstance(unresolved, list) and unresolved:
+        named = ", ".join(str(place) for place in unresolved[:_MOST_FILES])
+        _failed(ws, tx, task, f"conflicts are not resolved: {named}", result)
+        return Settled()
+    judges, merges = gates_of(ws, task), isolation.is_apart(ws, task, agent)
+    if judges or merges:
         tx.record(decisions.validate(task))
-        return Settled(judges)
+        return Settled(judges, merges=not judges)
     tx.record(decisions.complete(task, result, tx.now))
     return Settled()
 
@@ -266,6 +276,8 @@ def settle_gates(
     told = drivers.evidence(ws, task, agent, run, report)
     evidence: JsonObject = {"status": "exited", "exit_code": 0, "run": run, "validation": verdict, **told}
     if verdict["passed"]:
+        if isolation.is_apart(ws, task, agent):
+            return verdict
         tx.record(decisions.complete(task, {**evidence, "log": f"{run}/{OUTPUT}"}, tx.now))
     elif stopping:
         tx.record(decisions.undo_start(task, "stopped with its loop"))
@@ -275,6 +287,34 @@ def settle_gates(
         if not _is_given_up(ws, tx, task, gate.summarise(verdict), evidence):
             _failed(ws, tx, task, gate.summarise(verdict), evidence)
     return verdict
+
+
+def settle_merge(
+    ws: Workspace, tx: Transaction, task_id: str, run: str, agent: Agent, verdict: Verdict | None, merge: JsonObject
+) -> bool:
+    """Record how the branch of a task came back; return True if it has to be judged and brought back once more."""
+    task = tx.read.task(task_id)
+    if not in_flight(task, run):
+        return False
+    report, _ = drivers.report_of(ws, agent, run, OUTPUT)
+    evidence: JsonObject = {
+        "status": "exited", "exit_code": 0, "run": run, "log": f"{run}/{OUTPUT}", "merge": merge,
+        **({} if verdict is None else {"validation": verdict}), **drivers.evidence(ws, task, agent, run, report),
+    }  # fmt: skip
+    if merge["kind"] == "again":
+        return True
+    if merge["kind"] == "conflict":
+        files = merge["files"] if isinstance(merge["files"], list) else []
+        named = ", ".join(str(name) for name in files[:_MOST_FILES])
+        reason = f"{merge['into']} has gone on meanwhile, and merging it conflicts in {named}: resolve the conflict markers there"
+        if not _is_given_up(ws, tx, task, reason, evidence):
+            _failed(ws, tx, task, reason, evidence)
+    elif merge["kind"] == "refused":
+        reason = f"it is done and judged, but git would not take it: {merge['detail']}"
+        tx.record(decisions.fail(task, reason, _final(evidence)))
+    else:
+        tx.record(decisions.complete(task, evidence, tx.now))
+    return False
 
 
 def _failed(ws: Workspace, tx: Transaction, task: Task, reason: str, result: JsonObject) -> None:

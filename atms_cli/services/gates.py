@@ -28,14 +28,14 @@ def environment(environ: Mapping[str, str], extra: Mapping[str, str]) -> dict[st
     return {**{name: value for name, value in environ.items() if name not in GIT_LOCATION}, **extra}
 
 
-def launch(ws: Workspace, gate: Gate, run: str, task: Task | None) -> JsonObject:
-    """Return how to start a gate: command, directory, environment, limits (system/launch.py)."""
+def launch(ws: Workspace, gate: Gate, run: str, task: Task | None, tree: str | None = None) -> JsonObject:
+    """Return how to start a gate on a tree of files: command, directory, environment, limits (system/launch.py)."""
     about = {"ATMS_WORKSPACE": ws.root, "ATMS_GATE": gate["name"], **({"ATMS_TASK_ID": task["id"]} if task else {})}
     environ = environment(ws.environ, {**about, **gate["environment"]})
     return {
         "id": f"{run}.{gate['name']}",
         "argv": ["/bin/sh", "-c", gate["command"]],
-        "cwd": _directory(ws, gate, task),
+        "cwd": _directory(tree or ws.tree, gate, task),
         "env": environ,
         "output": ws.run_files.path(run, log_name(gate)),
         "input": None,
@@ -45,9 +45,9 @@ def launch(ws: Workspace, gate: Gate, run: str, task: Task | None) -> JsonObject
     }
 
 
-def _directory(ws: Workspace, gate: Gate, task: Task | None) -> str:
+def _directory(tree: str, gate: Gate, task: Task | None) -> str:
     own = gate["working_directory"] or (task["context"]["working_directory"] if task else None) or "."
-    return own if own.startswith("/") else f"{ws.tree}/{own}"
+    return own if own.startswith("/") else f"{tree}/{own}"
 
 
 def judge_tasks(ws: Workspace, tasks: Sequence[Task]) -> JsonObject:

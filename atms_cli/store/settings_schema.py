@@ -73,6 +73,18 @@ class Approval(str):
     __slots__ = ()
 
 
+class Isolation(str):
+    """Where an attempt works."""
+
+    __slots__ = ()
+
+
+class Merge(str):
+    """How the branch of a task comes back."""
+
+    __slots__ = ()
+
+
 class Stream(str):
     """What reads the output of an agent."""
 
@@ -81,7 +93,7 @@ class Stream(str):
 
 _CHOICES = {
     Strategy: lanes.STRATEGIES, Grouping: lanes.GROUPINGS, GateKind: gate.KINDS, Stage: gate.STAGES, Approval: agents.APPROVALS,
-    Stream: driver.STREAMS,
+    Stream: driver.STREAMS, Isolation: agents.ISOLATIONS, Merge: defaults.MERGES,
 }  # fmt: skip
 _CHECKS: dict[type, Callable[[str], object]] = {Rate: parse_rate, Window: parse_window}
 _T = TypeVar("_T")
@@ -183,6 +195,17 @@ class Execution(_Section):
     silence: Annotated[Duration | None, Meta(description="An attempt without output for so long is stopped.")] = None
     grace: Annotated[Duration, Meta(description="Between interrupt, terminate and kill.")] = _EXECUTION["grace"]
 
+    isolation: Annotated[
+        Isolation,
+        Meta(description="Where attempts work: in the tree as it is, or each task in a git worktree and on a branch."),
+    ] = _EXECUTION["isolation"]
+    setup: Annotated[
+        str | None, Meta(description="A shell command that makes a new worktree fit for work, like `npm ci`.")
+    ] = None
+    merge: Annotated[
+        Merge, Meta(description="How the branch of a task whose gates passed comes back; `none` leaves it.")
+    ] = _EXECUTION["merge"]
+
 
 class Claims(_Section):
     """How agents that claim for themselves hold tasks."""
@@ -255,6 +278,7 @@ class AgentDefinition(_Section):
     approval: Annotated[
         Approval, Meta(description="What it may do without being asked: change files, or also run any command.")
     ] = _AGENT["approval"]
+    isolation: Annotated[Isolation | None, Meta(description="As in `execution`, for this agent.")] = None
     specialization: str | None = None
     capabilities: list[str] = []
     languages: list[str] = []

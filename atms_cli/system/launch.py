@@ -21,7 +21,10 @@ GRACE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """One command to start: all that it will see, and how long it may take."""
+    """One command to start: all that it will see, and how long it may take.
+
+    What belongs to a run, like a gate of an attempt, has an id of `RUN.MORE`, and ends with all of RUN.
+    """
 
     id: str
     argv: tuple[str, ...]

@@ -111,11 +111,14 @@ def _program(launch: Launch) -> str:
 
 
 def _environment(launch: Launch) -> dict[str, str]:
-    """Mark the environment, and keep the marks of the runs that this one runs within."""
+    """Mark the environment, and keep the marks of the runs that this one runs within or belongs to."""
     environment = dict(launch.env)
-    within = environment.get(MARKER, launch.id)
-    if within != launch.id:
-        environment[OUTER_MARKER] = f"{environment.get(OUTER_MARKER, '')} {within}".lstrip()
+    outer = environment.get(OUTER_MARKER, "").split()
+    for within in (environment.get(MARKER, launch.id), launch.id.partition(".")[0]):
+        if within not in (launch.id, *outer):
+            outer.append(within)
+    if outer:
+        environment[OUTER_MARKER] = " ".join(outer)
     environment[MARKER] = launch.id
     return environment
 

@@ -112,6 +112,12 @@ def test_runs_within_runs_keep_all_marks(desk: Desk) -> None:
     assert {f"{MARKER}={launch.id}", f"{OUTER_MARKER}=first second"} <= set(desk.said(launch).splitlines())
 
 
+def test_what_belongs_to_a_run_is_marked_as_part_of_it(desk: Desk) -> None:
+    launch = replace(desk.launch("env"), id="run7.tests.round1")
+    desk.run(launch)
+    assert {f"{MARKER}=run7.tests.round1", f"{OUTER_MARKER}=run7"} <= set(desk.said(launch).splitlines())
+
+
 def test_the_program_is_looked_for_on_the_path_of_the_command_from_its_directory(desk: Desk) -> None:
     program = desk.directory / "bin" / "tool"
     program.parent.mkdir()

@@ -1,0 +1,180 @@
+"""Tasks that work apart, each in a git worktree, and how their work comes back."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from commandline import Atms
+
+pytest_plugins = ("tests.cli.commandline",)
+
+
+def git(atms: Atms, *arguments: str) -> str:
+    return subprocess.run(  # noqa: TID251  a test stands outside
+        ["git", *arguments], cwd=atms.root, env=atms.env, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.fixture
+def apart(repository: Atms) -> Atms:
+    atms = repository
+    git(atms, "config", "user.email", "ann@example.org")
+    git(atms, "config", "user.name", "Ann")
+    atms.write("a.txt", "a\n")
+    atms.settings("execution: {isolation: worktree, retry_delay: 0.1}\n")
+    git(atms, "add", "a.txt", "atms.yaml")
+    git(atms, "commit", "-qm", "first")
+    return atms
+
+
+def worktrees(atms: Atms) -> int:
+    return len(git(atms, "worktree", "list").splitlines()) - 1
+
+
+def test_tasks_do_not_see_each_others_half_done_work(apart: Atms) -> None:
+    for name in ("b", "c", "d"):
+        apart.add(f"Write {name}", "--command", f"ls > seen-{name}.txt; echo {name} > {name}.txt; sleep 0.2")
+    apart("gate", "add", "quick", "--command", "test -e a.txt")
+    git(apart, "commit", "-qam", "gate")
+    out = apart("run", "--drain", "-j", "3", "--progress", "plain").out
+    assert "done: 3 completed" in out
+    assert sorted(git(apart, "ls-files", "?.txt").split()) == ["a.txt", "b.txt", "c.txt", "d.txt"]
+    for name in ("b", "c", "d"):
+        seen = (apart.root / f"seen-{name}.txt").read_text().split()
+        assert not {"b.txt", "c.txt", "d.txt"}.intersection(seen), seen
+    assert git(apart, "status", "--short") == ""
+    assert (worktrees(apart), git(apart, "branch", "--list", "atms/*")) == (0, "")
+
+
+def test_gates_see_the_work_and_not_the_tree_of_the_person(apart: Atms) -> None:
+    apart("gate", "add", "there", "--command", "test -e new.txt && test ! -e mine.txt")
+    git(apart, "commit", "-qam", "gate")
+    apart.write("mine.txt", "a person is at work here\n")
+    one = apart.add("Write it", "--command", "echo x > new.txt")
+    apart("run", "--drain")
+    result = apart.task(one)["result"]
+    assert result["merge"]["kind"] == "merged"
+    assert git(apart, "show", "-s", "--format=%s|%an|%(trailers:key=Atms-Task,valueonly)") == f"Write it|Ann|{one}"
+    assert "+x" in apart("task", "diff", one).out
+
+
+def test_two_that_are_green_alone_are_judged_together(apart: Atms) -> None:
+    apart("gate", "add", "one-only", "--command", "test $(ls only-*.txt | wc -l) -le 1")
+    git(apart, "commit", "-qam", "gate")
+    apart.add("First", "--command", "sleep 0.3; echo 1 > only-1.txt", "--retries", "0")
+    apart.add("Second", "--command", "sleep 0.3; echo 2 > only-2.txt", "--retries", "0")
+    apart("run", "--drain", "-j", "2", code=8)
+    assert sorted(apart.statuses().values()) == ["completed", "failed"]
+    assert len(git(apart, "ls-files", "only-*.txt").split()) == 1
+    assert worktrees(apart) == 1, "what is not merged stays to be looked at"
+
+
+def test_a_conflict_goes_back_to_be_resolved(apart: Atms) -> None:
+    """The command makes the other change itself, as somebody else might while it works."""
+    resolve = "printf 'both\\n' > a.txt"
+    clash = 'echo mine > a.txt; cd "$ATMS_WORKSPACE"; echo theirs > a.txt; git commit -qam theirs'
+    one = apart.add("Change a", "--command", f"if grep -q '<<<' a.txt; then {resolve}; else {clash}; fi")
+    out = apart("run", "--drain", "--progress", "plain").out
+    assert "main has gone on meanwhile, and merging it conflicts in a.txt" in out.replace("master", "main")
+    assert (apart.task(one)["status"], apart.task(one)["attempts"]) == ("completed", 2)
+    assert (apart.root / "a.txt").read_text() == "both\n"
+
+
+def test_conflicts_that_are_left_are_no_work(apart: Atms) -> None:
+    clash = 'echo mine > a.txt; cd "$ATMS_WORKSPACE"; echo theirs > a.txt; git commit -qam theirs'
+    one = apart.add("Change a", "--command", f"grep -q '<<<' a.txt || {{ {clash}; }}", "--retries", "1")
+    apart("run", "--drain", code=8)
+    assert "conflicts are not resolved: a.txt:1" in apart.task(one)["reason"]
+    assert (apart.root / "a.txt").read_text() == "theirs\n"
+
+
+def test_git_does_not_overwrite_what_a_person_has_not_committed(apart: Atms) -> None:
+    one = apart.add("Change a", "--command", "echo mine > a.txt")
+    apart.write("a.txt", "not committed\n")
+    apart("run", "--drain", code=8)
+    assert "it is done and judged, but git would not take it" in apart.task(one)["reason"]
+    assert (apart.root / "a.txt").read_text() == "not committed\n"
+    git(apart, "checkout", "-q", "a.txt")
+    apart("task", "retry", one)
+    apart("run", "--drain")
+    assert (apart.root / "a.txt").read_text() == "mine\n"
+
+
+def test_policies(apart: Atms) -> None:
+    apart("config", "set", "execution.merge", "squash")
+    git(apart, "commit", "-qam", "policy")
+    before = git(apart, "rev-parse", "HEAD")
+    apart.add("Two commits", "--command", "echo 1 > b.txt; git add b.txt; git commit -qm one; echo 2 > b.txt")
+    apart("run", "--drain")
+    assert git(apart, "rev-list", "--count", f"{before}..HEAD") == "1"
+    apart("config", "set", "execution.merge", "none")
+    git(apart, "commit", "-qam", "policy")
+    kept = apart.add("Kept", "--command", "echo 3 > c.txt")
+    apart("run", "--drain")
+    assert apart.task(kept)["result"]["merge"]["branch"] == f"atms/{kept}"
+    assert git(apart, "show", f"atms/{kept}:c.txt") == "3"
+    assert not (apart.root / "c.txt").exists()
+    assert "+3" in apart("task", "diff", kept).out
+    assert worktrees(apart) == 0
+
+
+def test_a_new_worktree_is_set_up_once(apart: Atms) -> None:
+    apart(
+        "config", "set", "execution.setup", 'cat > /dev/null; echo once >> "$ATMS_WORKSPACE/set-up.log"; touch deps.txt'
+    )
+    apart.write(".gitignore", "deps.txt\nset-up.log\n")
+    git(apart, "add", ".gitignore", "atms.yaml")
+    git(apart, "commit", "-qm", "set-up")
+    one = apart.add("Fails once", "--command", "test -e deps.txt && { test -e again || { touch again; exit 1; }; }")
+    apart("run", "--drain")
+    assert (apart.task(one)["status"], apart.task(one)["attempts"]) == ("completed", 2)
+    assert (apart.root / "set-up.log").read_text() == "once\n"
+    broken = apart.add("Never begins", "--command", "touch begun", "--retries", "0")
+    apart("config", "set", "execution.setup", "echo no network >&2; false")
+    apart("run", "--drain", code=8)
+    assert "no network" in apart("task", "logs", broken).out
+    assert apart.task(broken)["status"] == "failed"
+
+
+def test_what_was_judged_before_the_loop_died_comes_back_all_the_same(apart: Atms) -> None:
+    """A gate that waits is killed with the loop; the next loop judges again and merges."""
+    apart("gate", "add", "slow", "--command", 'test -e "$ATMS_WORKSPACE/go" || sleep 60')
+    apart.write(".gitignore", "go\n")
+    git(apart, "add", ".gitignore", "atms.yaml")
+    git(apart, "commit", "-qm", "gate")
+    one = apart.add("Write it", "--command", "echo x > new.txt")
+    loop = apart.start("run", "--drain")
+    apart.until(lambda: apart.task(one)["status"] == "validating")
+    loop.kill()
+    loop.wait()
+    apart.write("go", "")
+    apart("run", "--drain")
+    assert apart.task(one)["status"] == "completed"
+    assert (apart.root / "new.txt").exists()
+    assert worktrees(apart) == 0
+
+
+def test_an_agent_can_work_apart_by_itself_and_elsewhere_nothing_changes(repository: Atms) -> None:
+    atms = repository
+    atms.write("a.txt", "a\n")
+    git(atms, "add", "a.txt")
+    git(atms, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "first")
+    atms("agent", "register", "alone", "--command", "pwd > where.txt", "--isolation", "worktree")
+    here, there = atms.add("Here", "--command", "pwd > here.txt"), atms.add("There")
+    atms("run", "--drain")
+    assert (atms.root / "here.txt").read_text().strip() == str(atms.root)
+    assert (atms.root / "where.txt").read_text().strip().endswith(f".atms/worktrees/{there}")
+    assert "merge" not in atms.task(here)["result"]
+    assert "has no worktree" in atms("task", "diff", here, code=4).err
+    assert "is not an isolation" in atms("agent", "register", "x", "--isolation", "moon", code=2).err
+
+
+def test_without_a_repository_nothing_is_started(atms: Atms) -> None:
+    atms.settings("execution: {isolation: worktree}\n")
+    one = atms.add("Write it", "--command", "touch x")
+    assert "is not in a git repository" in atms("run", "--drain", code=1).err
+    assert atms.task(one)["status"] == "queued"

@@ -1,0 +1,187 @@
+"""Worktrees of tasks, in real repositories."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from atms_cli.errors import AtmsError
+from atms_cli.system.worktree import Worktrees, branch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ENVIRON = {
+    "PATH": os.environ["PATH"],
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_DIR": "/somebody/else's",
+}
+PLAIN = {name: value for name, value in ENVIRON.items() if name != "GIT_DIR"} | {
+    "GIT_AUTHOR_NAME": "ann", "GIT_AUTHOR_EMAIL": "ann@x", "GIT_COMMITTER_NAME": "ann", "GIT_COMMITTER_EMAIL": "ann@x",
+}  # fmt: skip
+
+
+def git(directory: Path, *arguments: str) -> str:
+    return subprocess.run(  # noqa: TID251  a test stands outside
+        ["git", *arguments], cwd=directory, env=PLAIN, check=True, capture_output=True, text=True
+    ).stdout.strip()  # fmt: skip
+
+
+def commit(directory: Path, name: str, text: str) -> None:
+    (directory / name).write_text(text)
+    git(directory, "add", name)
+    git(directory, "commit", "-qm", f"{name}: {text.strip()}")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "repository"
+    root.mkdir()
+    git(root, "init", "-q", "-b", "main")
+    commit(root, "a.txt", "a\n")
+    return root
+
+
+@pytest.fixture
+def trees(root: Path) -> Worktrees:
+    return Worktrees(str(root), str(root.parent / "worktrees"), ENVIRON)
+
+
+def worked(trees: Worktrees, root: Path, task: str, name: str, text: str) -> Path:
+    trees.ensure(task)
+    place = root.parent / "worktrees" / task
+    (place / name).write_text(text)
+    assert trees.commit(task, f"Work on {task}") == []
+    return place
+
+
+def test_a_worktree_is_made_once_and_found_again(trees: Worktrees, root: Path) -> None:
+    assert trees.path("t1") is None
+    place, is_set_up = trees.ensure("t1")
+    assert (place, is_set_up) == (str(root.parent / "worktrees" / "t1"), False)
+    assert trees.path("t1") == place
+    (root.parent / "worktrees" / "t1.ready").touch()
+    assert trees.ensure("t1") == (place, True)
+    assert git(root, "branch", "--list", "atms/*").endswith("atms/t1")
+
+
+def test_a_workspace_below_the_repository_is_found_in_the_worktree(root: Path) -> None:
+    (root / "part").mkdir()
+    commit(root, "part/b.txt", "b\n")
+    place, _ = Worktrees(str(root / "part"), str(root.parent / "w"), ENVIRON).ensure("t1")
+    assert place == str(root.parent / "w" / "t1" / "part")
+
+
+def test_a_worktree_that_was_deleted_by_hand_goes_on_with_its_branch(trees: Worktrees, root: Path) -> None:
+    place = worked(trees, root, "t1", "b.txt", "b\n")
+    git(root, "worktree", "remove", "--force", str(place))
+    trees.ensure("t1")
+    assert (place / "b.txt").read_text() == "b\n"
+
+
+@pytest.mark.parametrize(("policy", "parents"), [("fast-forward", 1), ("squash", 1)])
+def test_work_comes_back_and_its_worktree_goes(trees: Worktrees, root: Path, policy: str, parents: int) -> None:
+    place = worked(trees, root, "t1", "b.txt", "b\n")
+    (place / "c.txt").write_text("c\n")
+    trees.commit("t1", "More")
+    merged = trees.merge("t1", policy, "All of it")
+    assert (merged["kind"], merged["into"], merged["kept"]) == ("merged", "main", None)
+    assert (root / "b.txt").read_text() + (root / "c.txt").read_text() == "b\nc\n"
+    assert git(root, "rev-parse", "HEAD") == merged["commit"]
+    assert int(git(root, "rev-list", "--count", f"{merged['base']}..HEAD")) == (1 if policy == "squash" else 2)
+    assert len(git(root, "show", "-s", "--format=%P").split()) == parents
+    assert git(root, "status", "--short") == ""
+    assert not place.exists()
+    assert git(root, "branch", "--list", "atms/*") == ""
+    assert "+c" in trees.changes(str(merged["base"]), str(merged["commit"]))
+
+
+def test_without_changes_there_is_nothing_to_merge(trees: Worktrees, root: Path) -> None:
+    place, _ = trees.ensure("t1")
+    assert trees.commit("t1", "Nothing") == []
+    assert trees.merge("t1", "fast-forward", "x")["kind"] == "nothing"
+    assert not os.path.exists(place)
+    assert git(root, "branch", "--list", "atms/*") == ""
+
+
+def test_without_a_policy_the_work_stays_on_its_branch(trees: Worktrees, root: Path) -> None:
+    place = worked(trees, root, "t1", "b.txt", "b\n")
+    kept = trees.merge("t1", "none", "x")
+    assert (kept["kind"], kept["branch"]) == ("kept", branch("t1"))
+    assert not place.exists(), "all of it is on the branch"
+    assert git(root, "show", f"{branch('t1')}:b.txt") == "b"
+    assert "+b" in str(trees.diff("t1"))
+    git(root, "checkout", "-q", "--detach")
+    worked(trees, root, "t2", "c.txt", "c\n")
+    assert trees.merge("t2", "fast-forward", "x")["kind"] == "kept", "there is no branch to bring it into"
+
+
+def test_what_others_did_meanwhile_is_judged_with_it(trees: Worktrees, root: Path) -> None:
+    place = worked(trees, root, "t1", "b.txt", "b\n")
+    commit(root, "other.txt", "theirs\n")
+    assert trees.merge("t1", "fast-forward", "x") == {"kind": "again", "into": "main"}
+    assert (place / "other.txt").exists()
+    assert not (root / "b.txt").exists(), "not before the gates have seen both"
+    assert trees.merge("t1", "fast-forward", "x")["kind"] == "merged"
+    assert (root / "b.txt").exists()
+
+
+def test_a_conflict_is_left_in_the_work_until_it_is_resolved(trees: Worktrees, root: Path) -> None:
+    place = worked(trees, root, "t1", "a.txt", "mine\n")
+    commit(root, "a.txt", "theirs\n")
+    assert trees.merge("t1", "fast-forward", "x") == {"kind": "conflict", "into": "main", "files": ["a.txt"]}
+    assert "<<<<<<<" in (place / "a.txt").read_text()
+    assert trees.commit("t1", "Not resolved") == ["a.txt:1", "a.txt:3", "a.txt:5"]
+    (place / "a.txt").write_text("both\n")
+    assert trees.commit("t1", "Resolved") == []
+    assert trees.merge("t1", "fast-forward", "x")["kind"] == "merged"
+    assert (root / "a.txt").read_text() == "both\n"
+
+
+def test_changes_of_a_person_are_not_overwritten(trees: Worktrees, root: Path) -> None:
+    place = worked(trees, root, "t1", "a.txt", "mine\n")
+    (root / "a.txt").write_text("not committed\n")
+    refused = trees.merge("t1", "fast-forward", "x")
+    assert refused["kind"] == "refused"
+    assert "a.txt" in str(refused["detail"])
+    assert (root / "a.txt").read_text() == "not committed\n"
+    assert place.exists()
+
+
+def test_a_worktree_with_changes_stays(trees: Worktrees, root: Path) -> None:
+    place = worked(trees, root, "t1", "b.txt", "b\n")
+    (place / "later.txt").write_text("made by a gate\n")
+    merged = trees.merge("t1", "fast-forward", "x")
+    assert (merged["kind"], merged["kept"]) == ("merged", str(place))
+    assert (place / "later.txt").exists()
+
+
+def test_the_person_is_the_author_if_git_knows_one(trees: Worktrees, root: Path) -> None:
+    worked(trees, root, "t1", "b.txt", "b\n")
+    assert git(root, "show", "-s", "--format=%an", branch("t1")) == "atms"
+    git(root, "config", "user.email", "ann@example.org")
+    git(root, "config", "user.name", "Ann")
+    worked(Worktrees(str(root), str(root.parent / "worktrees"), ENVIRON), root, "t2", "c.txt", "c\n")
+    assert git(root, "show", "-s", "--format=%an", branch("t2")) == "Ann"
+
+
+def test_what_is_not_committed_yet_shows_in_the_diff(trees: Worktrees, root: Path) -> None:
+    place = worked(trees, root, "t1", "b.txt", "b\n")
+    (place / "a.txt").write_text("changed\n")
+    assert "+changed" in str(trees.diff("t1"))
+    assert "+b" in str(trees.diff("t1"))
+    assert trees.diff("t9") is None
+
+
+def test_where_there_is_nothing_to_branch_from(tmp_path: Path) -> None:
+    trees = Worktrees(str(tmp_path), str(tmp_path / "w"), ENVIRON)
+    with pytest.raises(AtmsError, match="not a git repository"):
+        trees.ensure("t1")
+    git(tmp_path, "init", "-q")
+    with pytest.raises(AtmsError) as refusal:
+        trees.ensure("t1")
+    assert refusal.value.hint == "make a first commit: git commit"
