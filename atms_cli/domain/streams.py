@@ -109,9 +109,13 @@ def _claude(report: Report, record: Mapping[str, object]) -> None:
     if kind == "system" and record.get("subtype") == "init":
         report.session = _text(record.get("session_id")) or report.session
         report.model = _text(record.get("model")) or None
-    elif kind == "assistant":
-        report.has_begun |= not record.get("error")
+    elif kind == "system" and record.get("subtype") == "api_retry":
+        # It tries again for minutes; whoever cuts it off should know why.
         report.trouble = _CLAUDE_TROUBLE.get(_text(record.get("error")), report.trouble)
+    elif kind == "assistant":
+        error = _text(record.get("error"))
+        report.has_begun |= not error
+        report.trouble = _CLAUDE_TROUBLE.get(error, report.trouble) if error else None
     elif kind == "rate_limit_event":
         limit = _members(record.get("rate_limit_info"))
         if limit.get("status") == "rejected":

@@ -78,7 +78,7 @@ def find(
         return Trouble("refused", attempt.describe(outcome))
     if status in ("timed_out", "stalled"):
         # codex and gemini try to connect for ever.
-        return Trouble(_by_signs(said) or "crash", _reason(stream, report, outcome, said))
+        return Trouble(report.trouble or _by_signs(said) or "crash", _reason(stream, report, outcome, said))
     if status != "exited":
         return Trouble("crash", attempt.describe(outcome))
     code = outcome.get("exit_code")
