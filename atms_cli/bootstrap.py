@@ -33,6 +33,7 @@ class OpenWorkspace:
         self._store: EventStore | None = None
         self._config: Config | None = None
         self._roadmap: str | None = None
+        self._worktrees: ports.Worktrees | None = None
         self._roadmap_seen: tuple[int, int, int] | None = None
 
     @property
@@ -119,9 +120,11 @@ class OpenWorkspace:
     @property
     def worktrees(self) -> ports.Worktrees:
         """Return the git worktrees of tasks."""
-        from atms_cli.system.worktree import Worktrees
+        if self._worktrees is None:
+            from atms_cli.system.worktree import Worktrees
 
-        return Worktrees(self.root, join(self.directory, paths.WORKTREES), self.environ)
+            self._worktrees = Worktrees(self.root, join(self.directory, paths.WORKTREES), self.environ)
+        return self._worktrees
 
     @property
     def repository(self) -> ports.Repository:

@@ -191,6 +191,11 @@ class FakeWorktrees:
         del task, policy, message
         return self.merges.pop(0) if self.merges else {"kind": "nothing"}
 
+    def clean_up(self, task: str, *, is_merged: bool) -> str | None:
+        del is_merged
+        self.places.pop(task, None)
+        return None
+
     def diff(self, task: str) -> str | None:
         return f"diff of {task}" if task in self.places else None
 

@@ -82,9 +82,18 @@ def _words(call: Call, kind: str, report: JsonObject) -> str:
     took = f" in {describe_duration(seconds)}" if isinstance(seconds, int | float) else ""
     if kind == "retried":
         return f"{subject}  {call.style('back in the queue', 'dim')}: {one_line(str(report['reason']))}"
+    merge = report.get("merge")
+    if kind == "completed" and isinstance(merge, dict):
+        took += _came_back(merge)
     who = f" ({report['agent']})" if report.get("agent") and kind in _TRANSIENT else ""
     why = f": {one_line(str(report['reason']))}" if report.get("reason") else ""
     return f"{subject}  {call.style(f'{kind}{took}{who}', 'dim')}{why}"
+
+
+def _came_back(merge: JsonObject) -> str:
+    if merge["kind"] == "merged":
+        return f", merged into {merge['into']}"
+    return f", kept on {merge['branch']}" if merge["kind"] == "kept" else ", nothing to merge"
 
 
 def summary(call: Call, report: JsonObject) -> str:

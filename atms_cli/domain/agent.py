@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 #: `pull` agents claim for themselves; the others are started by `atms run`, those of the last kinds by a driver (driver.py).
 KINDS = ("command", "pull", "gemini", "agy", "claude", "codex")
+#: Kinds that need no driver, and say nothing of what they cost.
+DRIVERLESS = ("command", "pull")
 #: What an agent may do without being asked: `edits` change files, `full` also run commands.
 APPROVALS = ("edits", "full")
 #: Where it works: in the tree as it is, or in a git worktree and on a branch of each task.

@@ -129,16 +129,6 @@ def filled(text: str, values: Mapping[str, str]) -> str:
     return "".join(pieces)
 
 
-def chooses_session(driver: Driver) -> bool:
-    """Return whether we name a new session, so that it can be gone on with even if the agent dies without a word."""
-    return bool(driver["new"])
-
-
-def can_resume(driver: Driver) -> bool:
-    """Return whether a session can be gone on with."""
-    return bool(driver["resume"])
-
-
 def whole(fields: Mapping[str, object]) -> Driver:
     """Return a driver with what it does not say.
 

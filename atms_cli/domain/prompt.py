@@ -37,8 +37,9 @@ def build(task: Task, gates: Sequence[str], failure_log: str, results: Sequence[
 def go_on(task: Task, failure_log: str) -> str:
     """Return what is said to an agent that goes on with a task in the session of its last attempt."""
     parts = [f"Go on with the task: {task['title']}. It is not done yet."]
-    is_agents = (task["result"] or {}).get("trouble") is not None
-    # A limit or a lost connection says nothing about the work.
-    parts += [f"What was in the way: {task['reason']}"] if task["reason"] and not is_agents else []
+    last = task["result"] or {}
+    # A limit or a lost connection says nothing about the work; what was wrong before it does.
+    reason = last.get("was") if last.get("trouble") else task["reason"]
+    parts += [f"What was in the way: {reason}"] if reason else []
     parts += [f"```\n{failure_log}\n```"] if failure_log else []
     return "\n\n".join(parts) + "\n"

@@ -8,6 +8,7 @@ error in one breath. So the last word of the stream, its terminal event, counts 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from math import inf
 
 from atms_cli.domain.moment import to_iso
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     Reader = Callable[["Report", Mapping[str, object]], None]
 
+_COUNTS = ("input_tokens", "output_tokens", "cached_tokens")
 #: Of what an agent says, so much is kept.
 _MOST_TEXT = 4000
 
@@ -66,12 +68,19 @@ def usage(stream: str, report: Report, before: Mapping[str, object] | None) -> J
 
     codex counts from the beginning of a session, the others anew each time.
     """
-    names = ("input_tokens", "output_tokens", "cached_tokens")
     earlier = before if before is not None and stream == "codex" else {}
-    spent: JsonObject = {name: max(0, getattr(report, name) - _number(earlier.get(name))) for name in names}
+    spent: JsonObject = {name: max(0, getattr(report, name) - _number(earlier.get(name))) for name in _COUNTS}
     if report.cost_usd is not None:
         spent["cost_usd"] = report.cost_usd
     return spent if any(spent.values()) else {}
+
+
+def carried_on(stream: str, report: Report, before: Mapping[str, object] | None) -> JsonObject:
+    """Return what is worth keeping; who counts from the beginning of a session and was cut off is where it was before."""
+    kept = report.to_json()
+    if before is not None and stream == "codex" and not report.input_tokens:
+        kept |= {name: _number(before.get(name)) for name in _COUNTS}
+    return kept
 
 
 def has_terminal_event(stream: str) -> bool:
@@ -144,7 +153,7 @@ def _claude_result(report: Report, record: Mapping[str, object]) -> None:
         if record.get("api_error_status") == _TOO_MANY_REQUESTS:
             report.trouble = "rate_limit"
     cost = record.get("total_cost_usd")
-    report.cost_usd = float(cost) if isinstance(cost, int | float) else None
+    report.cost_usd = float(cost) if _is_amount(cost) else None  # type: ignore[arg-type]
     usage = _members(record.get("usage"))
     read_from_cache = _number(usage.get("cache_read_input_tokens"))
     report.cached_tokens = read_from_cache
@@ -209,7 +218,12 @@ def _members(value: object) -> Mapping[str, object]:
 
 
 def _number(value: object) -> int:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    return int(value) if _is_amount(value) else 0  # type: ignore[call-overload]
+
+
+def _is_amount(value: object) -> bool:
+    """Return whether a value can be a number of something; JSON as some write it holds NaN and infinities too."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < inf
 
 
 def _epoch(value: object) -> str | None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from atms_cli.domain.records import JsonObject
     from atms_cli.domain.streams import Report
 
+#: What a limit that is met again and again lets an agent wait at least, doubling, whatever it says itself.
+LEAST_WAIT_S = 1.0
 #: rate_limit: wait and try again, uncounted. auth, refused: nobody need try until a person has acted. budget: final.
 #: turns: go on in the same session. network, crash: try again after a while.
 CLASSES = ("rate_limit", "auth", "refused", "budget", "turns", "network", "crash")
@@ -47,10 +49,20 @@ _SIGNS = tuple((kind, re.compile("|".join(words), re.IGNORECASE)) for kind, word
 _IN = re.compile(
     r"(?:try again|retry|resets?) (?:in|after) ((?:\d+(?:\.\d+)?\s*[a-z]+[\s,]*(?:and )?)+)", re.IGNORECASE
 )
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])", re.IGNORECASE)
-_AT = re.compile(r"(?:try again at|resets?(?: at)?) (\d{1,2})(?::(\d{2}))?\s*([ap]m)?\b", re.IGNORECASE)
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)\b", re.IGNORECASE)
+#: A time of the day; one with the name of a zone behind it is not this machine's.
+_AT = re.compile(
+    r"(?:try again at|resets?(?: at)?) (\d{1,2})(?::(\d{2}))?\s*([ap]m)?\b(?!\s*(?:utc|gmt|[a-z]{2,4}t\b|\())",
+    re.IGNORECASE,
+)
+_UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+#: No limit is believed to last longer.
+_LONGEST_WAIT_S = 8 * 86_400
 _DAY_MINUTES, _HALF_DAY = 24 * 60, 12
+
+
+#: How system/spawn.py says that there is no such program.
+_MISSING = ("no such program", "not executable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,8 @@ class Trouble:
     reason: str
     #: When a limit is over, if anybody said so.
     resets_at: str | None = None
+    #: Whether the attempt counts all the same, since it took its time.
+    counts: bool = False
 
 
 def find(
@@ -73,12 +87,14 @@ def find(
     has_events, status = streams.has_terminal_event(stream), outcome.get("status")
     # What a command without events prints is its work and says nothing of the agent.
     said = [*report.errors, *(last_words if report.is_success is None else ())] if has_events else []
-    if status == "unstartable" and has_events:
-        # A program that is not there is missing for every task.
+    if status == "unstartable" and has_events and str(outcome.get("error")).startswith(_MISSING):
+        # It is missing for every task.
         return Trouble("refused", attempt.describe(outcome))
     if status in ("timed_out", "stalled"):
         # codex and gemini try to connect for ever.
-        return Trouble(report.trouble or _by_signs(said) or "crash", _reason(stream, report, outcome, said))
+        return Trouble(
+            report.trouble or _by_signs(said) or "crash", _reason(stream, report, outcome, said), counts=True
+        )
     if status != "exited":
         return Trouble("crash", attempt.describe(outcome))
     code = outcome.get("exit_code")
@@ -107,15 +123,19 @@ def reset_time(said: Sequence[str], now: str, minute: int) -> str | None:
     for text in said:
         within = _IN.search(text)
         if within:
-            seconds = sum(float(number) * _UNITS_S[unit.lower()] for number, unit in _PART.findall(within[1]))
+            seconds = sum(float(number) * _unit_s(unit.lower()) for number, unit in _PART.findall(within[1]))
             if seconds:
-                return plus(now, seconds)
+                return plus(now, min(seconds, _LONGEST_WAIT_S))
         at = _AT.search(text)
         if at:
             waits = _minutes_until(at, minute)
             if waits is not None:
                 return plus(now, waits * 60)
     return None
+
+
+def _unit_s(unit: str) -> float:
+    return _UNITS_S.get(unit) or _UNITS_S[unit[0]]
 
 
 def _minutes_until(at: re.Match[str], minute: int) -> int | None:

@@ -74,6 +74,9 @@ class Loop:
         self._stage = 0
         self._done_stage = 0
         self._signal = 0
+        #: Whether something came of a merge that has yet to be put on record.
+        self._is_merging = False
+        self._is_late = False
         #: Why nothing more is started, once a limit of this run is reached.
         self._reached: str | None = None
         self._began = ws.clock.monotonic()
@@ -130,7 +133,7 @@ class Loop:
             while not self._is_over():
                 self._turn()
                 self._escalate()
-                if not self._ended and not self._is_over():
+                if not self._ended and not self._is_merging and not self._is_over():
                     self._sleep(changes, signals)
             return self._close()
         finally:
@@ -159,7 +162,8 @@ class Loop:
         with self._ws.store.writing("atms run") as tx:
             starts = self._desk.turn(tx, ended, room=self._room)
         self._send(self._desk.orders(starts))
-        self._ended += self._desk.merge()
+        self._desk.clean_up()
+        self._is_merging = self._desk.merge()
         self._ended += self._desk.unstartable
         self._desk.unstartable = []
         if self._desk.feature_work_ended():
@@ -167,22 +171,20 @@ class Loop:
 
     def _look_at_limits(self) -> None:
         """Start nothing more once this run has taken what it may; when its time is over, what runs goes back too."""
+        plan, desk = self._plan, self._desk
+        if self._time_left() <= 0 and not self._is_late:
+            self._is_late = True
+            self._reached = f"the time of this run is over ({describe_duration(plan.max_time_s or 0)})"
+            words = f"{self._reached}: starting nothing new, stopping what runs; it goes back into the queue"
+            self._report({"type": "stopping", "text": words})
+            self._stop("the time of the run is over")
         if self._reached is not None or self._stage:
             return
-        plan, desk = self._plan, self._desk
-        reached = budget.reached(desk.spent, plan.max_usd, plan.max_tokens)
+        self._reached = budget.reached(desk.spent, plan.max_usd, plan.max_tokens)
         if plan.max_failures is not None and desk.counts["failed"] >= plan.max_failures:
-            reached = f"{desk.counts['failed']} of at most {plan.max_failures} failures"
-        is_late = self._time_left() <= 0
-        if is_late:
-            reached = f"the time of this run is over ({describe_duration(plan.max_time_s or 0)})"
-        if reached is None:
-            return
-        self._reached = reached
-        what = "stopping what runs; it goes back into the queue" if is_late else "what runs may finish"
-        self._report({"type": "stopping", "text": f"{reached}: starting nothing new, {what}"})
-        if is_late:
-            self._stop("the time of the run is over")
+            self._reached = f"{desk.counts['failed']} of at most {plan.max_failures} failures"
+        if self._reached is not None:
+            self._report({"type": "stopping", "text": f"{self._reached}: starting nothing new, what runs may finish"})
 
     def _time_left(self) -> float:
         """Return the seconds that this run has left; without a limit they never end."""
@@ -269,9 +271,8 @@ class Loop:
             for moment in (read.next_due(), read.next_recurrence(), read.next_expiry(), self._desk.throttled_until)
             if moment is not None
         ]
-        return max(
-            0.001, min([_LONGEST_SLEEP_S, self._time_left() if self._reached is None else _LONGEST_SLEEP_S, *moments])
-        )
+        left = _LONGEST_SLEEP_S if self._is_late else self._time_left()
+        return max(0.001, min([_LONGEST_SLEEP_S, left, *moments]))
 
     def _listen(self) -> None:
         for message in self._keeper.receive():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from atms_cli.domain import agent as agents
+from atms_cli.errors import UsageError
 from atms_cli.loop.tick import Ended, Order, Work
 from atms_cli.services import attempts
 from atms_cli.services.agents import known
@@ -12,7 +13,7 @@ from atms_cli.system.tree import kill_marked, marked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from atms_cli.domain.records import Agent, Task
+    from atms_cli.domain.records import Task
     from atms_cli.loop.tick import Desk
     from atms_cli.ports import Workspace
     from atms_cli.system.keeper_client import Keeper
@@ -29,7 +30,12 @@ def recover(ws: Workspace, desk: Desk, keeper: Keeper) -> tuple[list[Ended], lis
     orders: list[Order] = []
     for task in left:
         run = str(task["run"])
-        work = Work(run, task, _agent_of(ws, task), ws.clock.monotonic())
+        start = _taken_up(ws, task)
+        if start is None:
+            kill_marked(run)
+            _put_back(ws, task)
+            continue
+        work = Work(start, ws.clock.monotonic())
         if task["status"] == "validating":
             kill_marked(run)
             orders += desk.judge_again(work)
@@ -64,9 +70,16 @@ def _time_left(ws: Workspace, task: Task) -> float:
     return max(0.001, limit - (ws.clock.now_ms() - began) / 1000)
 
 
-def _agent_of(ws: Workspace, task: Task) -> Agent:
+def _taken_up(ws: Workspace, task: Task) -> attempts.Start | None:
+    """Return an attempt as it began, or None if its agent, or what reads it, is not there any more."""
     name = task["assigned_agent"] or agents.SHELL
-    return known(ws, ws.store.reading()).get(name) or agents.shell(1)
+    agent = agents.shell(1) if name == agents.SHELL else known(ws, ws.store.reading()).get(name)
+    if agent is None:
+        return None
+    try:
+        return attempts.taken_up(ws, str(task["run"]), task, agent)
+    except UsageError:
+        return None
 
 
 def _put_back(ws: Workspace, task: Task) -> None:

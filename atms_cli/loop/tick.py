@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from atms_cli.domain import budget
 from atms_cli.domain import gate as gates
+from atms_cli.domain.agent import DRIVERLESS
 from atms_cli.errors import AtmsError
 from atms_cli.services import attempts, dispatch, isolation, measures, recurrence
 from atms_cli.services import gates as gate_service
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from atms_cli.domain.records import Agent, Gate, GateResult, JsonObject, Task, Verdict
     from atms_cli.ports import Transaction, Workspace
+    from atms_cli.services.drivers import Heard
 
     Report = Callable[[JsonObject], None]
 
@@ -29,14 +31,27 @@ _LOOK_AFTER_S = 30.0
 class Work:
     """An attempt in flight: first its command, then its gates."""
 
-    run: str
-    task: Task
-    agent: Agent
+    start: attempts.Start
     began: float
+    heard: Heard | None = None
     gates: dict[str, Gate] = field(default_factory=dict)  # by the id of their process
     results: dict[str, GateResult] = field(default_factory=dict)  # by gate name
     verdict: Verdict | None = None
-    unresolved: Sequence[str] = ()  # conflicts that its command left
+
+    @property
+    def run(self) -> str:
+        """Return the id of the attempt."""
+        return self.start.run
+
+    @property
+    def task(self) -> Task:
+        """Return the task as it was before."""
+        return self.start.task
+
+    @property
+    def agent(self) -> Agent:
+        """Return who works."""
+        return self.start.agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +60,14 @@ class Order:
 
     launch: JsonObject
     record: str
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """How the branch of a task came back (services/isolation.py)."""
+
+    work: Work
+    result: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +96,9 @@ class Desk:
         self._touched_feature = False
         self._to_judge: list[tuple[Work, Sequence[Gate]]] = []
         self._to_merge: list[Work] = []
-        self._merging: dict[str, Work] = {}  # by the id of what is reported as their end
+        self._merged: list[Merged] = []
+        self._to_clean: list[Merged] = []
+        self._to_complete: list[Work] = []
         self._failures: dict[str, int] = {}  # in a row, by agent
         self.spent = budget.Spent()
         #: Attempts that are on record and could not be launched.
@@ -84,6 +109,12 @@ class Desk:
         self._to_judge.clear()
         for each in ended:
             self._settle(tx, each)
+        unjudged, self._to_complete = self._to_complete, []
+        for work in unjudged:
+            self._take_verdict(tx, work, [])
+        merged, self._merged = self._merged, []
+        for one in merged:
+            self._settle_merge(tx, one)
         attempts.expire_leases(tx)
         self.look_after(tx, every_s=_LOOK_AFTER_S)
         for task in recurrence.spawn(self.ws, tx):
@@ -97,31 +128,40 @@ class Desk:
         return attempts.dispatch(self.ws, tx, chosen)
 
     def gather(self, ended: Iterable[Ended]) -> None:
-        """Commit what commands that succeeded have left in their worktrees; it takes git a while, so before the turn."""
+        """Take in what commands have left: their words, and their work if it lies apart. It may take a while: before the turn."""
         for each in ended:
             work = self.works.get(self._processes.get(each.id, ""))
-            if work is None or each.id in work.gates or each.outcome.get("exit_code") != 0:
-                continue
-            if isolation.is_apart(self.ws, work.task, work.agent):
-                try:
-                    work.unresolved = self.ws.worktrees.commit(work.task["id"], isolation.message(work.task))
-                except AtmsError as error:
-                    work.unresolved = [error.message]
+            if work is not None and each.id not in work.gates:
+                work.heard = attempts.gather(self.ws, work.start, each.outcome)
 
-    def merge(self) -> list[Ended]:
-        """Bring back the branches of tasks that are done and judged, one after the other; return how that ended."""
-        ended = []
-        for work in self._to_merge:
+    def merge(self) -> bool:
+        """Bring back the branches of tasks that are done and judged, one after the other; return whether there were any."""
+        waiting, self._to_merge = self._to_merge, []
+        policy = self.ws.config["execution"]["merge"]
+        for work in waiting:
+            if not attempts.in_flight(self.ws.store.reading().task(work.task["id"]), work.run):
+                self._merged.append(Merged(work, {"kind": "again"}))
+                continue
             self.tell("merging", work.task)
-            policy = self.ws.config["execution"]["merge"]
             try:
                 result = self.ws.worktrees.merge(work.task["id"], policy, isolation.message(work.task))
             except AtmsError as error:
                 result = {"kind": "refused", "detail": error.message}
-            self._merging[f"{work.run}.merge"] = work
-            ended.append(Ended(f"{work.run}.merge", result))
-        self._to_merge.clear()
-        return ended
+            self._merged.append(Merged(work, result))
+        return bool(waiting)
+
+    def clean_up(self) -> None:
+        """Remove worktrees whose work has come back, now that it is on record."""
+        merged, self._to_clean = self._to_clean, []
+        for one in merged:
+            task_id, kind = one.work.task["id"], one.result["kind"]
+            try:
+                kept = self.ws.worktrees.clean_up(task_id, is_merged=kind != "kept")
+            except AtmsError as error:
+                kept = error.message
+            if kept is not None:
+                text = f"{task_id}: its worktree has something that is not committed, and stays: {kept}"
+                self._report({"type": "warning", "text": text})
 
     def look_after(self, tx: Transaction, *, every_s: float) -> None:
         """Look after the queue's health now and then; a look costs more than a turn."""
@@ -150,12 +190,13 @@ class Desk:
             try:
                 orders.append(Order(attempts.launch(self.ws, start), self.ws.run_files.prepare(start.run)))
             except AtmsError as error:
-                self.unstartable.append(Ended(start.run, {"status": "unstartable", "error": error.message}))
+                words = f"{error.message}; {error.hint}" if error.hint else error.message
+                self.unstartable.append(Ended(start.run, {"status": "unstartable", "error": words}))
         return orders
 
     def take(self, start: attempts.Start) -> None:
         """Count an attempt as in flight."""
-        self.works[start.run] = Work(start.run, start.task, start.agent, self.ws.clock.monotonic())
+        self.works[start.run] = Work(start, self.ws.clock.monotonic())
         self._processes[start.run] = start.run
         self.counts["started"] += 1
         self.tell("started", start.task, agent=start.agent["name"], run=start.run, attempt=start.task["attempts"] + 1)
@@ -169,17 +210,20 @@ class Desk:
     def judge_again(self, work: Work) -> list[Order]:
         """Return the gates of a task whose command succeeded under a loop that died; whatever they left is gone."""
         self.works[work.run] = work
+        work.heard = attempts.hear(self.ws, work.start)
         judges = attempts.gates_of(self.ws, work.task)
-        if not judges:
-            self._to_merge.append(work)
-        return self._gate_orders(work, judges) if judges else []
+        if judges:
+            return self._gate_orders(work, judges)
+        # Its gates were taken out of atms.yaml meanwhile, or it had none and was about to come back.
+        (self._to_merge if work.start.is_apart else self._to_complete).append(work)
+        return []
 
     def _gate_orders(self, work: Work, judges: Sequence[Gate]) -> list[Order]:
         orders: list[Order] = []
         round_id = self.ws.ids.token()
         work.gates.clear()
         work.results.clear()
-        tree = isolation.tree_of(self.ws, work.task, work.agent)
+        tree = self.ws.worktrees.path(work.task["id"]) if work.start.is_apart else self.ws.root
         for judge in judges:
             launch = gate_service.launch(self.ws, judge, work.run, work.task, tree)
             launch["id"] = f"{work.run}.{judge['name']}.{round_id}"
@@ -190,9 +234,6 @@ class Desk:
         return orders
 
     def _settle(self, tx: Transaction, ended: Ended) -> None:
-        if ended.id in self._merging:
-            self._settle_merge(tx, self._merging.pop(ended.id), ended.outcome)
-            return
         run = self._processes.pop(ended.id, None)
         work = self.works.get(run or "")
         if work is None:
@@ -200,10 +241,9 @@ class Desk:
         if ended.id in work.gates:
             self._settle_gate(tx, work, ended)
             return
-        outcome: JsonObject = {**ended.outcome, "unresolved": [*work.unresolved]}
-        settled = attempts.settle(
-            self.ws, tx, work.task["id"], work.run, work.agent, outcome, stopping=self.is_stopping
-        )
+        heard = work.heard or attempts.hear(self.ws, work.start)
+        settled = attempts.settle(self.ws, tx, work.start, heard, ended.outcome, stopping=self.is_stopping)
+        self.spent = self.spent.plus(attempts.usage_of(self.ws, work.start, heard))
         self._watch_over(tx, work.agent, settled)
         if settled.judges:
             self._to_judge.append((work, settled.judges))
@@ -218,7 +258,7 @@ class Desk:
         if found is None:
             self._failures.pop(name, None)
             return
-        if found.kind in ("crash", "network") and agent["kind"] not in ("command", "pull"):
+        if found.kind in ("crash", "network") and agent["kind"] not in DRIVERLESS:
             self._failures[name] = self._failures.get(name, 0) + 1
             attempts.break_circuit(tx, agent, self._failures[name])
         about = tx.read.switches("halted").get(name)
@@ -232,41 +272,40 @@ class Desk:
         work.results[judge["name"]] = result
         self.tell("gate", work.task, gate=judge["name"], status=result["status"], reason=result["reason"])
         if len(work.results) == len(work.gates):
-            ordered = [work.results[each["name"]] for each in work.gates.values()]
-            work.verdict = attempts.settle_gates(
-                self.ws, tx, work.task["id"], work.run, work.agent, ordered, stopping=self.is_stopping
-            )
-            is_apart = isolation.is_apart(self.ws, work.task, work.agent)
-            if is_apart and attempts.in_flight(tx.read.task(work.task["id"]), work.run):
-                self._to_merge.append(work)
-            else:
-                self._finish(tx, work)
+            self._take_verdict(tx, work, [work.results[each["name"]] for each in work.gates.values()])
 
-    def _settle_merge(self, tx: Transaction, work: Work, result: JsonObject) -> None:
-        task_id, judges = work.task["id"], attempts.gates_of(self.ws, work.task)
-        if not attempts.settle_merge(self.ws, tx, task_id, work.run, work.agent, work.verdict, result):
-            if result.get("kept"):
-                self._report(
-                    {"type": "warning", "text": f"{task_id}: its worktree has changes and stays: {result['kept']}"}
-                )
+    def _take_verdict(self, tx: Transaction, work: Work, results: Sequence[GateResult]) -> None:
+        heard = work.heard or attempts.hear(self.ws, work.start)
+        work.verdict = attempts.settle_gates(self.ws, tx, work.start, heard, results, stopping=self.is_stopping)
+        if work.start.is_apart and attempts.in_flight(tx.read.task(work.task["id"]), work.run):
+            self._to_merge.append(work)
+        else:
             self._finish(tx, work)
-        elif judges:
+
+    def _settle_merge(self, tx: Transaction, merged: Merged) -> None:
+        work, heard = merged.work, merged.work.heard or attempts.hear(self.ws, merged.work.start)
+        if not attempts.settle_merge(self.ws, tx, work.start, heard, work.verdict, merged.result):
+            if merged.result["kind"] in ("merged", "nothing", "kept"):
+                self._to_clean.append(merged)
+            self._finish(tx, work, merged.result)
+            return
+        judges = attempts.gates_of(self.ws, work.task)
+        if judges:
             self._to_judge.append((work, judges))
         else:
             self._to_merge.append(work)
 
-    def _finish(self, tx: Transaction, work: Work) -> None:
+    def _finish(self, tx: Transaction, work: Work, merge: JsonObject | None = None) -> None:
         del self.works[work.run]
         follow(tx, [work.task["id"]])
         task = tx.read.task(work.task["id"])
         self._touched_feature |= task["feature_id"] is not None
         what = "retried" if task["status"] == "queued" else task["status"]
-        usage = (task["result"] or {}).get("usage")
-        self.spent = self.spent.plus(usage if isinstance(usage, dict) else None)
         if what in self.counts:
             self.counts[what] += 1
         seconds = round(self.ws.clock.monotonic() - work.began, 3)
-        self.tell(what, task, agent=work.agent["name"], run=work.run, seconds=seconds, reason=task["reason"])
+        more = {} if merge is None else {"merge": merge}
+        self.tell(what, task, agent=work.agent["name"], run=work.run, seconds=seconds, reason=task["reason"], **more)
 
     def tell(self, what: str, task: Task, **more: object) -> None:
         """Report something about a task."""
@@ -278,7 +317,8 @@ class Desk:
         self.works.clear()
         self._processes.clear()
         self._to_merge.clear()
-        self._merging.clear()
+        self._merged.clear()
+        self._to_complete.clear()
 
     def stale(self) -> list[str]:
         """Return the processes whose task was cancelled, released or finished by somebody else."""

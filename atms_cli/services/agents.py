@@ -23,8 +23,26 @@ def known(ws: Workspace, read: ReadModel) -> dict[str, Agent]:
 
 def everyone(ws: Workspace) -> list[Agent]:
     """Return all agents with how many tasks each is at work on."""
-    read = ws.store.reading()
-    return _at_work(read, known(ws, read), to_iso(ws.clock.now_ms()))
+    read, now = ws.store.reading(), to_iso(ws.clock.now_ms())
+    found = known(ws, read)
+    return [_with_troubles(ws, read, agent, now) for agent in _at_work(read, found, now)]
+
+
+def _with_troubles(ws: Workspace, read: ReadModel, agent: Agent, now: str) -> Agent:
+    """Return an agent with what keeps it from work beside what is in the journal: its kind, and the day's budget."""
+    if agent["kind"] in agents.DRIVERLESS or agent["halted"]:
+        return agent
+    from atms_cli.services import budget, drivers
+
+    wrong = drivers.problems(ws, {agent["name"]: agent})
+    if wrong:
+        return {
+            **agent,
+            "status": "error",
+            "halted": {"kind": "refused", "reason": wrong[0], "until": None, "times": 0},
+        }
+    about = budget.of_day(ws, read, [agent], now).get(f"agent {agent['name']}")
+    return agent if about is None else {**agent, "status": "blocked", "halted": {"kind": "budget", "times": 0, **about}}
 
 
 def _at_work(read: ReadModel, found: Mapping[str, Agent], now: str) -> list[Agent]:

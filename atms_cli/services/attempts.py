@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from atms_cli.domain import agent as agents
 from atms_cli.domain import attempt, decisions, driver, gate, lanes, matching, moment, prompt, trouble
-from atms_cli.errors import UsageError
+from atms_cli.errors import AtmsError, UsageError
 from atms_cli.services import budget, drivers, isolation
 from atms_cli.services import gates as gate_service
 from atms_cli.services.agents import known
@@ -15,9 +15,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from atms_cli.domain.driver import Driver
     from atms_cli.domain.records import Agent, Gate, GateResult, JsonObject, Task, Verdict
     from atms_cli.domain.trouble import Trouble
     from atms_cli.ports import ReadModel, Transaction, Workspace
+    from atms_cli.services.drivers import Heard
 
 #: Tasks looked at for what nobody here can run.
 _MOST_CANDIDATES = 1000
@@ -26,18 +28,23 @@ _LOG_CHARACTERS = 4000
 #: Of conflicts, so many files are named.
 _MOST_FILES = 5
 OUTPUT = "output.log"
+#: Names the worktree that an attempt works in; without it, it works in the tree as it is.
+_APART = "worktree"
 #: An agent that fails so often in a row rests, twice as long each time until it gets through: a circuit breaker.
 MOST_FAILURES = 5
 FAILING_WAIT_S, FAILING_WAIT_MOST_S = 60.0, 3600.0
+_NEVER = "9999"
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """An attempt that is on record and may now be launched."""
+    """An attempt that is on record, with what holds for it however settings change meanwhile."""
 
     run: str
-    task: Task
+    task: Task  # as it was before
     agent: Agent
+    driver: Driver | None
+    is_apart: bool
 
 
 def workforce(ws: Workspace, read: ReadModel, jobs: int, only: Sequence[str]) -> list[Agent]:
@@ -62,14 +69,36 @@ def dispatch(ws: Workspace, tx: Transaction, chosen: Sequence[tuple[Task, Agent]
         run = ws.ids.run()
         tx.record(decisions.start(task, agent=agent["name"], run=run, blocked_by=()))
         tx.gave(lanes.name_of(task))
-        starts.append(Start(run, task, agent))
+        starts.append(begun(ws, run, task, agent))
     return starts
+
+
+def begun(ws: Workspace, run: str, task: Task, agent: Agent) -> Start:
+    """Return an attempt that begins now.
+
+    Raises:
+        UsageError: nobody knows how to start such an agent.
+
+    """
+    used = None if task["command"] else drivers.find(ws, agent["kind"])
+    return Start(run, task, agent, used, isolation.is_apart(ws, task, agent))
+
+
+def taken_up(ws: Workspace, run: str, task: Task, agent: Agent) -> Start:
+    """Return an attempt that an earlier loop began.
+
+    Raises:
+        UsageError: nobody knows any more how to read such an agent.
+
+    """
+    start = begun(ws, run, task, agent)
+    return replace(start, is_apart=bool(ws.run_files.tail(run, _APART, 1)))
 
 
 def launch(ws: Workspace, start: Start) -> JsonObject:
     """Return how to start an attempt (system/launch.py), and write its prompt."""
     task, agent, execution = start.task, start.agent, ws.config["execution"]
-    used = None if task["command"] else drivers.find(ws, agent["kind"])
+    used = start.driver
     session = drivers.session_of(ws, task, agent, used, start.run)
     text = "" if task["command"] else prompt_of(ws, task, is_continued=not session.is_new)
     prompt_file = ws.run_files.write(start.run, "prompt.md", text) if text else ""
@@ -80,7 +109,9 @@ def launch(ws: Workspace, start: Start) -> JsonObject:
         "workspace": ws.root,
         "prompt": text,
     }
-    tree, is_set_up = ws.worktrees.ensure(task["id"]) if isolation.is_apart(ws, task, agent) else (ws.root, True)
+    tree, is_set_up = ws.worktrees.ensure(task["id"]) if start.is_apart else (ws.root, True)
+    if start.is_apart:
+        ws.run_files.write(start.run, _APART, f"{tree}\n")
     if used is None:
         argv = ["/bin/sh", "-c", driver.filled(task["command"] or agent["command"] or "", values)]
     else:
@@ -94,7 +125,7 @@ def launch(ws: Workspace, start: Start) -> JsonObject:
     own_directory = task["context"]["working_directory"] or "."
     return {
         "id": start.run,
-        "argv": isolation.with_setup(ws, task, argv, is_set_up=is_set_up),
+        "argv": isolation.with_setup(ws, task, start.run, argv, is_set_up=is_set_up),
         "cwd": own_directory if own_directory.startswith("/") else f"{tree}/{own_directory}",
         "env": gate_service.environment(ws.environ, about),
         "output": ws.run_files.path(start.run, OUTPUT),
@@ -171,6 +202,22 @@ def in_flight(task: Task | None, run: str) -> bool:
     return task is not None and task["run"] == run and task["status"] in ("in_progress", "validating")
 
 
+def hear(ws: Workspace, start: Start) -> Heard:
+    """Return what an attempt has printed. It may take a while, so not in a transaction."""
+    return drivers.hear(ws, start.driver, start.run, OUTPUT)
+
+
+def gather(ws: Workspace, start: Start, outcome: JsonObject) -> Heard:
+    """Return what an attempt has left, and commit what it has changed if it works apart and its command succeeded."""
+    heard = hear(ws, start)
+    if not start.is_apart or outcome.get("exit_code") != 0:
+        return heard
+    try:
+        return replace(heard, unresolved=ws.worktrees.commit(start.task["id"], isolation.message(start.task)))
+    except AtmsError as error:
+        return replace(heard, not_committed=error.message)
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
     """What the end of a command means: gates that now have to judge the work, or what was in its agent's way."""
@@ -182,52 +229,112 @@ class Settled:
 
 
 def settle(
-    ws: Workspace, tx: Transaction, task_id: str, run: str, agent: Agent, outcome: JsonObject, *, stopping: bool
+    ws: Workspace, tx: Transaction, start: Start, heard: Heard, outcome: JsonObject, *, stopping: bool
 ) -> Settled:
-    """Record how a command ended; `unresolved` in its outcome are the conflicts that it left in its worktree."""
-    task = tx.read.task(task_id)
+    """Record how a command ended."""
+    task, run, agent = tx.read.task(start.task["id"]), start.run, start.agent
     if not in_flight(task, run):
         return Settled()
-    report, last_words = drivers.report_of(ws, agent, run, OUTPUT)
-    result = {**_result(outcome, run, OUTPUT), **drivers.evidence(ws, task, agent, run, report)}
+    result = {**_result(outcome, run, OUTPUT), **_evidence(ws, start, heard)}
     if stopping and outcome["status"] == "killed":
         tx.record(decisions.undo_start(task, "stopped with its loop", result if "session" in result else None))
         return Settled()
-    found = drivers.trouble_of(ws, agent, report, last_words, outcome, tx.now)
+    is_set_up = not start.is_apart or outcome.get("exit_code") != isolation.SETUP_FAILED
+    found = drivers.trouble_of(ws, agent, start.driver, heard, outcome, tx.now) if is_set_up else None
     if found is not None:
-        _in_trouble(ws, tx, task, agent, found, {**result, "trouble": found.kind} if found.kind != "crash" else result)
+        _in_trouble(ws, tx, task, start, found, result)
         return Settled(trouble=found)
-    if agent["name"] in tx.read.switches("halted"):
-        tx.record(agents.resume(agent["name"]))
-    unresolved = outcome.get("unresolved")
-    if isinstance(unresolved, list) and unresolved:
-        named = ", ".join(str(place) for place in unresolved[:_MOST_FILES])
-        _failed(ws, tx, task, f"conflicts are not resolved: {named}", result)
+    if is_set_up:
+        _let_go_on(tx, agent)
+    else:
+        result["log"] = f"{run}/{isolation.SETUP_LOG}"
+    reason = _why_not_taken(heard) if is_set_up else _why_not_set_up(ws, run)
+    if reason is not None:
+        if not _is_given_up(ws, tx, task, reason, result):
+            _failed(ws, tx, task, reason, result)
         return Settled()
-    judges, merges = gates_of(ws, task), isolation.is_apart(ws, task, agent)
-    if judges or merges:
+    judges = gates_of(ws, task)
+    if judges or start.is_apart:
         tx.record(decisions.validate(task))
         return Settled(judges, merges=not judges)
     tx.record(decisions.complete(task, result, tx.now))
     return Settled()
 
 
-def _in_trouble(ws: Workspace, tx: Transaction, task: Task, agent: Agent, found: Trouble, result: JsonObject) -> None:
+def _evidence(ws: Workspace, start: Start, heard: Heard) -> JsonObject:
+    return drivers.evidence(ws, start.task, start.agent, start.driver, start.run, heard.report)
+
+
+def usage_of(ws: Workspace, start: Start, heard: Heard) -> JsonObject | None:
+    """Return what an attempt has used up, whatever became of its task."""
+    usage = _evidence(ws, start, heard).get("usage")
+    return usage if isinstance(usage, dict) else None
+
+
+def _why_not_set_up(ws: Workspace, run: str) -> str:
+    last = ws.run_files.tail(run, isolation.SETUP_LOG, 1)
+    return f"its worktree could not be set up: {last}" if last else "its worktree could not be set up"
+
+
+def _why_not_taken(heard: Heard) -> str | None:
+    if heard.not_committed is not None:
+        return f"its work cannot be taken: {heard.not_committed}"
+    if heard.unresolved:
+        return f"conflicts are not resolved: {', '.join(heard.unresolved[:_MOST_FILES])}"
+    return None
+
+
+def _let_go_on(tx: Transaction, agent: Agent) -> None:
+    """Forget a halt that is over, now that its agent has got through."""
+    about = tx.read.switches("halted").get(agent["name"])
+    if about is not None and about["until"] is not None and str(about["until"]) <= tx.now:
+        tx.record(agents.resume(agent["name"]))
+
+
+def _in_trouble(ws: Workspace, tx: Transaction, task: Task, start: Start, found: Trouble, result: JsonObject) -> None:
     """Do what a trouble calls for: the agent waits, or the task is tried again, or it is given up."""
+    agent = start.agent
     reason = f"{agent['name']}: {found.reason}" if "agent" in result else found.reason
+    is_agents = found.kind in ("rate_limit", "auth", "refused")
+    if is_agents:
+        _halt(tx, agent, found)
+    result = {**result, **({} if found.kind == "crash" else {"trouble": found.kind})}
     if _is_given_up(ws, tx, task, reason, result):
         return
-    if found.kind in ("rate_limit", "auth", "refused"):
-        # It says nothing about the task, so it does not count as an attempt at it.
-        times = _times_halted(tx, agent) + 1
-        wait = attempt.backoff_s(times, trouble.RATE_LIMIT_WAIT_S, trouble.RATE_LIMIT_WAIT_MOST_S)
-        until = (found.resets_at or moment.plus(tx.now, wait)) if found.kind == "rate_limit" else None
-        tx.record(agents.halt(agent["name"], found.kind, found.reason, until, times))
-        tx.record(decisions.undo_start(task, reason, result))
+    if is_agents and not found.counts:
+        # It says nothing about the task: not an attempt at it, and what was in the way before still is.
+        tx.record(decisions.undo_start(task, reason, {**result, **_still_in_the_way(start.task)}))
     elif found.kind == "budget":
         tx.record(decisions.fail(task, reason, _final(result)))
     else:
         _failed(ws, tx, task, reason, result)
+
+
+def _still_in_the_way(task: Task) -> JsonObject:
+    """Return what an agent has to be told when it goes on after a limit: what was wrong before."""
+    last = task["result"] or {}
+    was = last.get("was") if last.get("trouble") else task["reason"]
+    return {"was": was, "log": last.get("log")} if was else {}
+
+
+def _halt(tx: Transaction, agent: Agent, found: Trouble) -> None:
+    """Give an agent nothing more; who is halted already, as attempts beside this one told, is not halted once more."""
+    about = tx.read.switches("halted").get(agent["name"])
+    is_halted = about is not None and str(about["until"] or _NEVER) > tx.now
+    times = _times_halted(tx, agent) + (0 if is_halted else 1)
+    until = _until(found, times, tx.now) if found.kind == "rate_limit" else None
+    if is_halted and about is not None and str(about["until"] or _NEVER) >= (until or _NEVER):
+        return
+    tx.record(agents.halt(agent["name"], found.kind, found.reason, until, times))
+
+
+def _until(found: Trouble, times: int, now: str) -> str:
+    """Return when to try again: when the limit is over, but never sooner than a wait that doubles."""
+    if found.resets_at is None:
+        wait = attempt.backoff_s(times, trouble.RATE_LIMIT_WAIT_S, trouble.RATE_LIMIT_WAIT_MOST_S)
+        return moment.plus(now, wait)
+    least = attempt.backoff_s(times, trouble.LEAST_WAIT_S, trouble.RATE_LIMIT_WAIT_MOST_S)
+    return max(found.resets_at, moment.plus(now, least))
 
 
 def _is_given_up(ws: Workspace, tx: Transaction, task: Task, reason: str, result: JsonObject) -> bool:
@@ -259,28 +366,21 @@ def break_circuit(tx: Transaction, agent: Agent, failures: int) -> bool:
 
 
 def settle_gates(
-    ws: Workspace,
-    tx: Transaction,
-    task_id: str,
-    run: str,
-    agent: Agent,
-    results: Sequence[GateResult],
-    *,
-    stopping: bool,
+    ws: Workspace, tx: Transaction, start: Start, heard: Heard, results: Sequence[GateResult], *, stopping: bool
 ) -> Verdict:
-    """Complete a task whose gates passed; otherwise try again, or give up."""
-    task, verdict = tx.read.task(task_id), gate.verdict(results)
-    if not in_flight(task, run):
+    """Complete a task whose gates passed, unless its work has yet to come back; otherwise try again, or give up."""
+    task, verdict = tx.read.task(start.task["id"]), gate.verdict(results)
+    if not in_flight(task, start.run):
         return verdict
-    report, _ = drivers.report_of(ws, agent, run, OUTPUT)
-    told = drivers.evidence(ws, task, agent, run, report)
-    evidence: JsonObject = {"status": "exited", "exit_code": 0, "run": run, "validation": verdict, **told}
+    told = _evidence(ws, start, heard)
+    evidence: JsonObject = {"status": "exited", "exit_code": 0, "run": start.run, "validation": verdict, **told}
     if verdict["passed"]:
-        if isolation.is_apart(ws, task, agent):
-            return verdict
-        tx.record(decisions.complete(task, {**evidence, "log": f"{run}/{OUTPUT}"}, tx.now))
+        if not start.is_apart:
+            tx.record(decisions.complete(task, {**evidence, "log": f"{start.run}/{OUTPUT}"}, tx.now))
     elif stopping:
-        tx.record(decisions.undo_start(task, "stopped with its loop"))
+        # Gates that were stopped have judged nothing.
+        kept = {name: value for name, value in evidence.items() if name != "validation"}
+        tx.record(decisions.undo_start(task, "stopped with its loop", kept if "session" in kept else None))
     else:
         first = gate.failures(verdict)[0]
         evidence["log"] = "/".join(str(first["log"]).rsplit("/", 2)[-2:])
@@ -290,23 +390,22 @@ def settle_gates(
 
 
 def settle_merge(
-    ws: Workspace, tx: Transaction, task_id: str, run: str, agent: Agent, verdict: Verdict | None, merge: JsonObject
+    ws: Workspace, tx: Transaction, start: Start, heard: Heard, verdict: Verdict | None, merge: JsonObject
 ) -> bool:
     """Record how the branch of a task came back; return True if it has to be judged and brought back once more."""
-    task = tx.read.task(task_id)
-    if not in_flight(task, run):
-        return False
-    report, _ = drivers.report_of(ws, agent, run, OUTPUT)
+    task = tx.read.task(start.task["id"])
+    if not in_flight(task, start.run) or merge["kind"] == "again":
+        return in_flight(task, start.run)
     evidence: JsonObject = {
-        "status": "exited", "exit_code": 0, "run": run, "log": f"{run}/{OUTPUT}", "merge": merge,
-        **({} if verdict is None else {"validation": verdict}), **drivers.evidence(ws, task, agent, run, report),
+        "status": "exited", "exit_code": 0, "run": start.run, "log": f"{start.run}/{OUTPUT}", "merge": merge,
+        **({} if verdict is None else {"validation": verdict}), **_evidence(ws, start, heard),
     }  # fmt: skip
-    if merge["kind"] == "again":
-        return True
     if merge["kind"] == "conflict":
         files = merge["files"] if isinstance(merge["files"], list) else []
         named = ", ".join(str(name) for name in files[:_MOST_FILES])
-        reason = f"{merge['into']} has gone on meanwhile, and merging it conflicts in {named}: resolve the conflict markers there"
+        reason = (
+            f"{merge['into']} has gone on meanwhile, and merging it conflicts in {named}: resolve the conflicts there"
+        )
         if not _is_given_up(ws, tx, task, reason, evidence):
             _failed(ws, tx, task, reason, evidence)
     elif merge["kind"] == "refused":

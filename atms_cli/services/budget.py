@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from atms_cli.domain import agent as agents
 from atms_cli.domain import budget
 from atms_cli.domain.moment import plus
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from atms_cli.ports import ReadModel, Workspace
 
 _DAY_MINUTES = 24 * 60
-#: Agents of these kinds say nothing of what they cost.
-_SILENT = ("command", "pull")
 
 
 def of_task(ws: Workspace, read: ReadModel, task: Task, usage: JsonObject | None) -> str | None:
@@ -30,7 +29,7 @@ def of_task(ws: Workspace, read: ReadModel, task: Task, usage: JsonObject | None
 def of_day(ws: Workspace, read: ReadModel, force: Sequence[Agent], now: str) -> dict[str, JsonObject]:
     """Return the agents, by their scope, that get nothing more today, with the reason and when the next day begins here."""
     limits = ws.config["budget"]
-    costly = [agent for agent in force if agent["kind"] not in _SILENT]
+    costly = [agent for agent in force if agent["kind"] not in agents.DRIVERLESS]
     if not costly or (limits["day_usd"] is None and limits["day_tokens"] is None):
         return {}
     _, minute = ws.clock.local()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from atms_cli.domain import lanes, limits, matching
+from atms_cli.domain.agent import DRIVERLESS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Throttle:
 def _halted(ws: Workspace, read: ReadModel, force: Sequence[Agent], now: str) -> dict[str, JsonObject]:
     """Return the agents, by their scope, that get nothing more for now, with the reason and the end if known."""
     halted = {f"agent {name}": about for name, about in read.switches("halted").items()}
-    if all(agent["kind"] in ("command", "pull") for agent in force):
+    if all(agent["kind"] in DRIVERLESS for agent in force):
         return halted
     from atms_cli.services import budget
 

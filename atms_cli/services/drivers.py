@@ -8,7 +8,7 @@ from atms_cli.domain import agent as agents
 from atms_cli.domain import budget, driver, streams, trouble
 from atms_cli.domain.moment import to_iso
 from atms_cli.domain.streams import Report
-from atms_cli.errors import UsageError
+from atms_cli.errors import AtmsError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 #: Lines at the end of the output that may say why an agent failed.
 _LAST_WORDS = 20
-#: Kinds of agents that need no driver.
-_PLAIN = ("command", "pull")
 #: A task goes on in the session of its last attempt so many times; then it begins anew.
 MOST_CONTINUATIONS = 5
 
@@ -45,7 +43,7 @@ def find(ws: Workspace, kind: str) -> Driver | None:
         UsageError: there is no such kind: not built in, not in atms.yaml, and no installed package brings it.
 
     """
-    if kind in _PLAIN:
+    if kind in agents.DRIVERLESS:
         return None
     fields = driver.BUILT_IN.get(kind) or ws.config["drivers"].get(kind) or ws.plugged_driver(kind)
     if fields is None:
@@ -80,41 +78,56 @@ def session_of(ws: Workspace, task: Task, agent: Agent, used: Driver | None, run
     return Session(ws.ids.session(run) if used["new"] else None, is_new=True)
 
 
-def report_of(ws: Workspace, agent: Agent, run: str, name: str) -> tuple[Report, list[str]]:
-    """Return what an agent printed in an attempt: what its events told, and the last lines that are none."""
-    used = find(ws, agent["kind"])
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What an attempt has left: what its agent printed, and the state of its worktree if it has one."""
+
+    report: Report
+    #: The last lines of the output that are no events.
+    last_words: Sequence[str] = ()
+    #: Places of conflicts that are not resolved.
+    unresolved: Sequence[str] = ()
+    #: Why its work could not be committed.
+    not_committed: str | None = None
+
+
+def hear(ws: Workspace, used: Driver | None, run: str, name: str) -> Heard:
+    """Return what an agent printed in an attempt; a log that cannot be read tells nothing."""
     if used is None:
-        return Report(), []
-    events, others = ws.run_files.events(run, name)
-    return streams.read(used["stream"], events), [line for line in others if line.strip()][-_LAST_WORDS:]
+        return Heard(Report())
+    try:
+        events, others = ws.run_files.events(run, name)
+    except AtmsError as error:
+        return Heard(Report(), [error.message])
+    return Heard(streams.read(used["stream"], events), [line for line in others if line.strip()][-_LAST_WORDS:])
 
 
 def trouble_of(
-    ws: Workspace, agent: Agent, report: Report, last_words: Sequence[str], outcome: JsonObject, now: str
+    ws: Workspace, agent: Agent, used: Driver | None, heard: Heard, outcome: JsonObject, now: str
 ) -> Trouble | None:
     """Return what was in an agent's way, or None if it got through."""
-    used = find(ws, agent["kind"])
-    stream = "plain" if used is None else used["stream"]
+    stream = "" if agent["name"] == agents.SHELL else "plain" if used is None else used["stream"]
     _, minute = ws.clock.local()
-    return trouble.find("" if agent["name"] == agents.SHELL else stream, report, outcome, last_words, now, minute)
+    return trouble.find(stream, heard.report, outcome, heard.last_words, now, minute)
 
 
-def evidence(ws: Workspace, task: Task, agent: Agent, run: str, report: Report) -> JsonObject:
-    """Return what is kept of an attempt beside its exit status: the session to go on with, last words, tokens, cost."""
-    used = None if task["command"] else find(ws, agent["kind"])
+def evidence(ws: Workspace, task: Task, agent: Agent, used: Driver | None, run: str, report: Report) -> JsonObject:
+    """Return what is kept of an attempt beside its exit status: the session to go on with, last words, tokens, cost.
+
+    The task is as it was when the attempt began.
+    """
     if used is None:
         return {}
     session, last = session_of(ws, task, agent, used, run), (task["result"] or {}).get("report")
-    # What was never begun cannot be gone on with.
-    name = (report.session or session.name) if report.has_begun else None
     before = last if isinstance(last, dict) and not session.is_new else None
+    spent = streams.usage(used["stream"], report, before)
+    # What was never begun cannot be gone on with.
+    name = (report.session or session.name) if report.has_begun or not session.is_new else None
     return {
         "agent": agent["name"],
         **({"session": name, "continued": session.continued} if name else {}),
-        "report": report.to_json(),
-        "usage": budget.priced(
-            streams.usage(used["stream"], report, before), agent["model"] or report.model, ws.config["budget"]["prices"]
-        ),
+        "report": streams.carried_on(used["stream"], report, before),
+        "usage": budget.priced(spent, agent["model"] or report.model, ws.config["budget"]["prices"]),
     }
 
 
@@ -173,8 +186,9 @@ def ask(ws: Workspace, agent: Agent, launch: JsonObject) -> JsonObject:
     ws.runner.run([launch], 1, outcomes.append)
     (outcome,) = outcomes
     run = str(launch["id"])
-    report, last_words = report_of(ws, agent, run, TEST_OUTPUT)
-    found = trouble_of(ws, agent, report, last_words, outcome, to_iso(ws.clock.now_ms()))
+    used = find(ws, agent["kind"])
+    heard = hear(ws, used, run, TEST_OUTPUT)
+    report, found = heard.report, trouble_of(ws, agent, used, heard, outcome, to_iso(ws.clock.now_ms()))
     if found is None:
         with ws.store.writing(ws.actor) as tx:
             if agent["name"] in tx.read.switches("halted"):

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from atms_cli.errors import NotFoundError
 
+SETUP_LOG = "setup.log"
+#: What an attempt ends with whose worktree could not be set up.
+SETUP_FAILED = 121
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from atms_cli.domain.records import Agent, Task
@@ -16,19 +20,19 @@ def is_apart(ws: Workspace, task: Task, agent: Agent) -> bool:
     return (agent["isolation"] or ws.config["execution"]["isolation"]) == "worktree" and not own.startswith("/")
 
 
-def tree_of(ws: Workspace, task: Task, agent: Agent) -> str:
-    """Return the root of the files that an attempt works on and gates judge."""
-    return (ws.worktrees.path(task["id"]) if is_apart(ws, task, agent) else None) or ws.root
+def with_setup(ws: Workspace, task: Task, run: str, argv: list[str], *, is_set_up: bool) -> list[str]:
+    """Return a command line that makes a new worktree fit for work before it does what it is for.
 
-
-def with_setup(ws: Workspace, task: Task, argv: list[str], *, is_set_up: bool) -> list[str]:
-    """Return a command line that makes a new worktree fit for work before it does what it is for."""
+    The set-up has a log of its own, and what it cannot do ends in an exit code of its own: neither is the agent's.
+    """
     setup = ws.config["execution"]["setup"]
     if setup is None or is_set_up:
         return argv
     # The prompt on standard input is for the agent.
-    script = f'( {setup}\n) </dev/null && : > "$0" && exec "$@"'
-    return ["/bin/sh", "-c", script, ws.worktrees.ready_file(task["id"]), *argv]
+    script = (
+        f'( {setup}\n) </dev/null >"$1" 2>&1 || exit {SETUP_FAILED}; : >"$0" || exit {SETUP_FAILED}; shift; exec "$@"'
+    )
+    return ["/bin/sh", "-c", script, ws.worktrees.ready_file(task["id"]), ws.run_files.path(run, SETUP_LOG), *argv]
 
 
 def diff(ws: Workspace, named: str) -> str:

@@ -35,8 +35,11 @@ class RunDirectories:
     def write(self, run: str, name: str, text: str) -> str:
         """Write a file of a run and return its path."""
         path = join(self.prepare(run), name)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+        try:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise AtmsError(f"cannot write {path}: {error.strerror}", "check permissions and free space") from error
         return path
 
     def tail(self, run: str, name: str, lines: int) -> str:
@@ -61,6 +64,8 @@ class RunDirectories:
                 content += file.read()
         except FileNotFoundError:
             return [], []
+        except OSError as error:
+            raise AtmsError(f"cannot read {self.path(run, name)}: {error.strerror}") from error
         return _sorted_out(content.decode(errors="replace"))
 
 
@@ -74,6 +79,6 @@ def _sorted_out(text: str) -> tuple[list[object], list[str]]:
     for line in text.split("\n"):
         try:
             events.append(decoder.decode(line))
-        except ValueError:
+        except (ValueError, RecursionError):
             others.append(line.rstrip("\r"))
     return events, others

@@ -340,6 +340,7 @@ def parse(document: JsonObject) -> Config:
     config["gates"] = {name: {"name": name, **gate} for name, gate in _whole(found.gates, GateDefinition).items()}
     config["agents"] = _whole(found.agents, AgentDefinition)
     config["drivers"] = config["drivers"] or {}
+    _check_drivers(config["drivers"])
     for name, agent in config["agents"].items():
         try:
             agents.declared(name, agent)
@@ -347,6 +348,17 @@ def parse(document: JsonObject) -> Config:
             raise ValueError(f"agents.{name}: {error.message}") from error
     checked: Config = config
     return checked
+
+
+def _check_drivers(drivers: Mapping[str, Any]) -> None:
+    for name, definition in drivers.items():
+        if name in (*agents.KINDS, agents.SHELL):
+            raise ValueError(f"drivers.{name}: there is a kind of that name already")
+        for approval in definition["approvals"]:
+            if approval not in agents.APPROVALS:
+                raise ValueError(
+                    f"drivers.{name}.approvals: `{approval}` is none; choose of: {', '.join(agents.APPROVALS)}"
+                )
 
 
 def json_schema() -> dict[str, Any]:

@@ -21,17 +21,36 @@ class Captured:
     errors: bytes
 
 
-def capture(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], given: bytes = b"", timeout_s: float) -> Captured:
-    """Run a command to its end.
+def capture(
+    argv: Sequence[str],
+    *,
+    cwd: str,
+    env: Mapping[str, str],
+    given: bytes = b"",
+    timeout_s: float,
+    apart: bool = False,
+) -> Captured:
+    """Run a command to its end; one that is `apart` is in a session of its own, so that Ctrl-C is not for it.
 
     Raises:
-        AtmsError: it is not there.
+        AtmsError: it is not there, or the directory is not.
         UnavailableError: it took too long.
 
     """
     try:
-        ended = subprocess.run(argv, cwd=cwd, env=env, input=given, capture_output=True, timeout=timeout_s, check=False)  # noqa: TID251
-    except FileNotFoundError:
+        ended = subprocess.run(  # noqa: TID251
+            argv,
+            cwd=cwd,
+            env=env,
+            input=given,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+            start_new_session=apart,
+        )
+    except FileNotFoundError as error:
+        if error.filename == cwd:
+            raise AtmsError(f"no such directory: {cwd}") from None
         raise AtmsError(f"`{argv[0]}` was not found", f"install {argv[0]}, then repeat") from None
     except subprocess.TimeoutExpired:
         raise UnavailableError(

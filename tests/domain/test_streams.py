@@ -145,8 +145,14 @@ def test_an_agent_that_connects_for_ever_is_cut_off_by_the_network() -> None:
 
 
 def test_a_program_that_is_missing_is_missing_for_every_task() -> None:
-    assert kind("claude", status="unstartable") == "refused"
-    assert kind("plain", status="unstartable") == "crash"
+    def refusal(stream: str, error: str) -> str | None:
+        it = trouble.find(stream, read(stream, ""), {"status": "unstartable", "error": error}, (), NOW, MINUTE)
+        return None if it is None else it.kind
+
+    assert refusal("claude", "no such program: claude") == "refused"
+    assert refusal("claude", "not executable: claude") == "refused"
+    assert refusal("claude", "no such directory: /work") == "crash", "that is the task's own mistake"
+    assert refusal("plain", "no such program: sh") == "crash"
 
 
 def test_a_limit_ends_when_the_agent_says() -> None:
@@ -166,7 +172,12 @@ def test_a_limit_ends_when_the_agent_says() -> None:
         ("Try again after 5 minutes", 300),
         ("resets in 2 days", 2 * 86_400),
         ("try again at 3:06 PM", (15 * 60 + 6 - MINUTE) * 60),
-        ("You've hit your limit · resets 2pm (Asia/Shanghai)", 4 * 3600),
+        ("You've hit your limit · resets 2pm", 4 * 3600),
+        ("You've hit your limit · resets 2pm (Asia/Shanghai)", None),
+        ("resets 15:00 UTC", None),
+        ("retry in 500ms", 0.5),
+        ("resets in 2 months", None),
+        ("resets in 100 days", 8 * 86_400),
         ("resets at 09:30", (23 * 60 + 30) * 60),
         ("try again at 10:00", 86_400),
         ("resets 12am", 14 * 3600),
@@ -178,6 +189,23 @@ def test_a_limit_ends_when_the_agent_says() -> None:
 def test_reset_times(said: str, seconds: float | None) -> None:
     expected = None if seconds is None else plus(NOW, seconds)
     assert trouble.reset_time([said], NOW, MINUTE) == expected
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e400", "-1e400", '"5"', "true", "null", "[]"])
+def test_numbers_that_are_none_count_as_nothing(number: str) -> None:
+    text = CLAUDE.replace("0.25", number).replace('"output_tokens":50', f'"output_tokens":{number}')
+    report = read("claude", text)
+    assert (report.cost_usd, report.output_tokens) == (None, 0)
+    assert report.is_success is True
+    json.dumps(report.to_json(), allow_nan=False)
+
+
+def test_what_a_cut_off_attempt_does_not_tell_is_not_counted_twice() -> None:
+    before = read("codex", CODEX).to_json()
+    cut = streams.carried_on("codex", read("codex", CODEX.splitlines()[0]), before)
+    assert (cut["input_tokens"], cut["output_tokens"]) == (300, 40)
+    after = read("codex", CODEX.replace("300", "450"))
+    assert streams.usage("codex", after, cut)["input_tokens"] == 150
 
 
 def test_codex_counts_from_the_beginning_of_a_session() -> None:

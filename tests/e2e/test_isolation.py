@@ -88,7 +88,7 @@ def test_conflicts_that_are_left_are_no_work(apart: Atms) -> None:
     clash = 'echo mine > a.txt; cd "$ATMS_WORKSPACE"; echo theirs > a.txt; git commit -qam theirs'
     one = apart.add("Change a", "--command", f"grep -q '<<<' a.txt || {{ {clash}; }}", "--retries", "1")
     apart("run", "--drain", code=8)
-    assert "conflicts are not resolved: a.txt:1" in apart.task(one)["reason"]
+    assert "conflicts are not resolved: a.txt" in apart.task(one)["reason"]
     assert (apart.root / "a.txt").read_text() == "theirs\n"
 
 
@@ -136,7 +136,7 @@ def test_a_new_worktree_is_set_up_once(apart: Atms) -> None:
     broken = apart.add("Never begins", "--command", "touch begun", "--retries", "0")
     apart("config", "set", "execution.setup", "echo no network >&2; false")
     apart("run", "--drain", code=8)
-    assert "no network" in apart("task", "logs", broken).out
+    assert apart.task(broken)["reason"] == "its worktree could not be set up: no network"
     assert apart.task(broken)["status"] == "failed"
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from atms_cli.domain import gate as gates
-from atms_cli.domain.moment import plus
+from atms_cli.domain.moment import plus, to_ms
 from atms_cli.errors import NotFoundError, UsageError
-from atms_cli.services import agents, attempts, dispatch, drivers, tasks
+from atms_cli.services import agents, attempts, dispatch, drivers, isolation, tasks
 from tests.fakes import FakeWorkspace
 
 if TYPE_CHECKING:
@@ -50,20 +50,20 @@ def start(ws: FakeWorkspace) -> attempts.Start | None:
 
 
 def attempt(
-    ws: FakeWorkspace, *said: object, code: int = 0, status: str = "exited", stopping: bool = False
+    ws: FakeWorkspace, *said: object, code: int = 0, status: str = "exited", stopping: bool = False, error: str = ""
 ) -> tuple[JsonObject, attempts.Settled]:
     """Let an attempt print events and end; return how it was started and what came of it."""
     begun = start(ws)
     assert begun is not None
     launch = attempts.launch(ws, begun)
-    session = words(launch)[-1]
+    session = next((word for word in words(launch)[::-1] if "session" in word), "s1")
     events = [{"type": "system", "subtype": "init", "session_id": session}, *said]
     ws.run_files.files[ws.run_files.path(begun.run, attempts.OUTPUT)] = "\n".join(
         each if isinstance(each, str) else json.dumps(each) for each in events
     )
-    outcome: JsonObject = {"status": status, "exit_code": code, "duration_s": 1.0}
+    outcome: JsonObject = {"status": status, "exit_code": code, "duration_s": 1.0, "error": error}
     with ws.store.writing("loop") as tx:
-        settled = attempts.settle(ws, tx, begun.task["id"], begun.run, begun.agent, outcome, stopping=stopping)
+        settled = attempts.settle(ws, tx, begun, attempts.gather(ws, begun, outcome), outcome, stopping=stopping)
     return launch, settled
 
 
@@ -166,12 +166,17 @@ def test_gates_that_do_not_pass_are_told_in_the_session(ws: FakeWorkspace) -> No
     )
     with ws.store.writing("loop") as tx:
         settled = attempts.settle(
-            ws, tx, begun.task["id"], begun.run, begun.agent, {"status": "exited", "exit_code": 0}, stopping=False
+            ws,
+            tx,
+            begun,
+            attempts.gather(ws, begun, {"status": "exited", "exit_code": 0}),
+            {"status": "exited", "exit_code": 0},
+            stopping=False,
         )
         (judge,) = settled.judges
         log = f"/nowhere/runs/{begun.run}/gate-tests.log"
         failed = gates.judge(judge, {"status": "exited", "exit_code": 1, "duration_s": 1.0}, log)
-        attempts.settle_gates(ws, tx, begun.task["id"], begun.run, begun.agent, [failed], stopping=False)
+        attempts.settle_gates(ws, tx, begun, attempts.hear(ws, begun), [failed], stopping=False)
     ws.run_files.files[ws.run_files.path(begun.run, "gate-tests.log")] = "test_x.py:3: assert 1 == 2"
     ws.time.advance(1)
     again, _ = attempt(ws, WORKED, DONE)
@@ -246,7 +251,7 @@ def test_an_agent_that_is_not_logged_in_gets_nothing_until_somebody_says_so(ws: 
 
 def test_a_program_that_is_missing_halts_its_agent_and_spares_the_tasks(ws: FakeWorkspace) -> None:
     one = add(ws)
-    attempt(ws, status="unstartable", code=0)
+    attempt(ws, status="unstartable", error="no such program: claude")
     assert task_of(ws, one)["status"] == "queued"
     assert ws.store.reading().switches("halted")["clara"]["kind"] == "refused"
 
@@ -286,6 +291,117 @@ def test_a_removed_agent_leaves_no_halt_behind_for_the_next_of_its_name(ws: Fake
     agents.remove(ws, "clara")
     agents.register(ws, "clara", {"kind": "claude"})
     assert agents.one(ws, "clara")["status"] == "idle"
+
+
+def test_a_limit_that_never_ends_is_not_run_against(ws: FakeWorkspace) -> None:
+    """`try again in 0.1 s`, for ever: each time costs an agent more of its time, whatever it says."""
+    add(ws)
+    begun = ws.time.now_ms()
+    for _ in range(10):
+        said = {**LIMITED, "result": "slow down, retry in 0.1s"}
+        attempt(ws, said, code=1)
+        until = str(ws.store.reading().switches("halted")["clara"]["until"])
+        ws.time.advance((to_ms(until) - ws.time.now_ms()) / 1000)
+    assert ws.time.now_ms() - begun >= 1000 * (2**10 - 1)
+
+
+def test_a_limit_in_an_attempt_that_took_all_its_time_counts(ws: FakeWorkspace) -> None:
+    one = add(ws, max_attempts=1)
+    retrying = {"type": "system", "subtype": "api_retry", "error": "rate_limit"}
+    attempt(ws, WORKED, retrying, status="timed_out", code=143)
+    assert task_of(ws, one)["status"] == "failed"
+    assert ws.store.reading().switches("halted")["clara"]["kind"] == "rate_limit"
+
+
+def launched(ws: FakeWorkspace, *said: object) -> attempts.Start:
+    begun = start(ws)
+    assert begun is not None
+    attempts.launch(ws, begun)
+    ws.run_files.files[ws.run_files.path(begun.run, attempts.OUTPUT)] = "\n".join(json.dumps(each) for each in said)
+    return begun
+
+
+def ended(ws: FakeWorkspace, begun: attempts.Start, code: int) -> None:
+    outcome: JsonObject = {"status": "exited", "exit_code": code, "duration_s": 1.0}
+    with ws.store.writing("loop") as tx:
+        attempts.settle(ws, tx, begun, attempts.gather(ws, begun, outcome), outcome, stopping=False)
+
+
+def test_attempts_beside_each_other_halt_an_agent_once_and_do_not_free_it(ws: FakeWorkspace) -> None:
+    agents.register(ws, "clara", {"kind": "claude", "max_concurrent": 4})
+    for _ in range(4):
+        add(ws)
+    works = launched(ws, WORKED, DONE)
+    refused = [launched(ws, LIMITED) for _ in range(2)]
+    locked_out = launched(ws, NOT_LOGGED_IN, {**LIMITED, "api_error_status": None})
+    for each in refused:
+        ended(ws, each, 1)
+    about = ws.store.reading().switches("halted")["clara"]
+    assert (about["times"], about["until"]) == (1, plus(ws.time.now(), 300))
+    ended(ws, works, 0)
+    assert "clara" in ws.store.reading().switches("halted"), "it began before the limit was met"
+    ended(ws, locked_out, 1)
+    assert ws.store.reading().switches("halted")["clara"]["until"] is None, "what needs a person goes before what ends"
+
+
+def test_an_attempt_is_judged_as_it_began_whatever_the_settings_say_since(ws: FakeWorkspace) -> None:
+    ws.config["drivers"]["mine"] = {"argv": ["mine"], "stream": "claude"}
+    agents.remove(ws, "clara")
+    agents.register(ws, "mina", {"kind": "mine"})
+    ws.config["execution"]["isolation"] = "worktree"
+    one = add(ws)
+    begun = launched(ws, WORKED, DONE)
+    del ws.config["drivers"]["mine"]
+    ws.config["execution"]["isolation"] = "shared"
+    ended(ws, begun, 0)
+    assert task_of(ws, one)["status"] == "validating", "its branch has to come back"
+    with ws.store.writing("loop") as tx:
+        assert not attempts.settle_merge(
+            ws, tx, begun, attempts.hear(ws, begun), None, {"kind": "merged", "into": "main"}
+        )
+    assert task_of(ws, one)["status"] == "completed"
+    assert result_of(ws, one)["report"]["text"] == "All done."
+    with pytest.raises(UsageError):
+        attempts.taken_up(ws, begun.run, task_of(ws, one), begun.agent)
+
+
+def test_a_command_that_an_agent_is_asked_for_is_a_command(ws: FakeWorkspace) -> None:
+    one = add(ws, command="true", agent="clara")
+    ended(ws, launched(ws), 0)
+    assert task_of(ws, one)["status"] == "completed"
+
+
+def test_a_limit_on_the_way_does_not_make_it_forget_what_the_gate_said(ws: FakeWorkspace) -> None:
+    one = add(ws, max_attempts=9)
+    attempt(ws, WORKED, "Traceback: boom", code=1)
+    ws.time.advance(1)
+    first = result_of(ws, one)
+    attempt(ws, LIMITED, code=1)
+    ws.time.advance(300)
+    again, _ = attempt(ws, WORKED, DONE)
+    assert words(again)[-2:] == ["--resume", first["session"]]
+    assert "What was in the way: attempt 1 of 9" in told(ws, again)
+    assert "Traceback: boom" in told(ws, again)
+
+
+def test_a_worktree_that_cannot_be_set_up_is_not_the_agents_fault(ws: FakeWorkspace) -> None:
+    ws.config["execution"] |= {"isolation": "worktree", "setup": "npm ci"}
+    one = add(ws, max_attempts=1)
+    launch, settled = attempt(ws, code=isolation.SETUP_FAILED)
+    assert words(launch)[0] == "/bin/sh"
+    assert settled.trouble is None
+    assert task_of(ws, one)["reason"] == "its worktree could not be set up"
+    assert "clara" not in ws.store.reading().switches("halted")
+
+
+def test_the_list_shows_whom_the_days_budget_or_an_unknown_kind_keeps_from_work(ws: FakeWorkspace) -> None:
+    ws.config["budget"]["day_usd"] = 0.5
+    add(ws)
+    attempt(ws, WORKED, {**DONE, "total_cost_usd": 0.5})
+    ws.declare_agent("odd", kind="odd")
+    shown = {agent["name"]: agent for agent in agents.everyone(ws)}
+    assert (shown["clara"]["status"], shown["odd"]["status"]) == ("blocked", "error")
+    assert "the day's budget" in str(shown["clara"]["halted"])
 
 
 # What it may cost

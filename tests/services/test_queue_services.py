@@ -77,7 +77,7 @@ def turn(ws: FakeWorkspace, room: int = 1) -> list[Start]:
 def settle(ws: FakeWorkspace, start: Start, code: int = 0) -> None:
     with ws.store.writing("atms run") as tx:
         outcome: JsonObject = {"status": "exited", "exit_code": code, "duration_s": 1.0}
-        attempts.settle(ws, tx, start.task["id"], start.run, start.agent, outcome, stopping=False)
+        attempts.settle(ws, tx, start, attempts.hear(ws, start), outcome, stopping=False)
         follow(tx, [start.task["id"]])
 
 

@@ -483,7 +483,7 @@ def dispatched(ws: FakeWorkspace) -> attempts.Start:
 def settled(ws: FakeWorkspace, start: attempts.Start, *, stopping: bool = False, **outcome: object) -> list[str]:
     given: JsonObject = {"status": "exited", **outcome}  # type: ignore[dict-item]
     with ws.store.writing("loop") as tx:
-        done = attempts.settle(ws, tx, start.task["id"], start.run, start.agent, given, stopping=stopping)
+        done = attempts.settle(ws, tx, start, attempts.hear(ws, start), given, stopping=stopping)
         return [gate["name"] for gate in done.judges]
 
 

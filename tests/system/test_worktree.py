@@ -89,7 +89,9 @@ def test_work_comes_back_and_its_worktree_goes(trees: Worktrees, root: Path, pol
     (place / "c.txt").write_text("c\n")
     trees.commit("t1", "More")
     merged = trees.merge("t1", policy, "All of it")
-    assert (merged["kind"], merged["into"], merged["kept"]) == ("merged", "main", None)
+    assert (merged["kind"], merged["into"]) == ("merged", "main")
+    assert trees.merge("t1", policy, "All of it") == {"kind": "nothing"}, "as after a crash"
+    assert trees.clean_up("t1", is_merged=True) is None
     assert (root / "b.txt").read_text() + (root / "c.txt").read_text() == "b\nc\n"
     assert git(root, "rev-parse", "HEAD") == merged["commit"]
     assert int(git(root, "rev-list", "--count", f"{merged['base']}..HEAD")) == (1 if policy == "squash" else 2)
@@ -103,7 +105,8 @@ def test_work_comes_back_and_its_worktree_goes(trees: Worktrees, root: Path, pol
 def test_without_changes_there_is_nothing_to_merge(trees: Worktrees, root: Path) -> None:
     place, _ = trees.ensure("t1")
     assert trees.commit("t1", "Nothing") == []
-    assert trees.merge("t1", "fast-forward", "x")["kind"] == "nothing"
+    assert trees.merge("t1", "fast-forward", "x") == {"kind": "nothing"}
+    assert trees.clean_up("t1", is_merged=True) is None
     assert not os.path.exists(place)
     assert git(root, "branch", "--list", "atms/*") == ""
 
@@ -112,6 +115,7 @@ def test_without_a_policy_the_work_stays_on_its_branch(trees: Worktrees, root: P
     place = worked(trees, root, "t1", "b.txt", "b\n")
     kept = trees.merge("t1", "none", "x")
     assert (kept["kind"], kept["branch"]) == ("kept", branch("t1"))
+    assert trees.clean_up("t1", is_merged=False) is None
     assert not place.exists(), "all of it is on the branch"
     assert git(root, "show", f"{branch('t1')}:b.txt") == "b"
     assert "+b" in str(trees.diff("t1"))
@@ -135,11 +139,112 @@ def test_a_conflict_is_left_in_the_work_until_it_is_resolved(trees: Worktrees, r
     commit(root, "a.txt", "theirs\n")
     assert trees.merge("t1", "fast-forward", "x") == {"kind": "conflict", "into": "main", "files": ["a.txt"]}
     assert "<<<<<<<" in (place / "a.txt").read_text()
-    assert trees.commit("t1", "Not resolved") == ["a.txt:1", "a.txt:3", "a.txt:5"]
+    assert trees.commit("t1", "Not resolved") == ["a.txt"]
+    git(place, "commit", "-qam", "the agent says that it is")
+    assert trees.commit("t1", "Not resolved") == ["a.txt"], "markers are no work, whoever commits them"
     (place / "a.txt").write_text("both\n")
     assert trees.commit("t1", "Resolved") == []
     assert trees.merge("t1", "fast-forward", "x")["kind"] == "merged"
     assert (root / "a.txt").read_text() == "both\n"
+
+
+def test_a_conflict_without_markers_is_not_resolved_by_doing_nothing(trees: Worktrees, root: Path) -> None:
+    (root / "picture").write_bytes(b"\0base")
+    git(root, "add", "picture")
+    git(root, "commit", "-qm", "picture")
+    trees.ensure("t1")
+    place = root.parent / "worktrees" / "t1"
+    (place / "picture").write_bytes(b"\0mine")
+    git(place, "rm", "-q", "a.txt")
+    trees.commit("t1", "Mine")
+    (root / "picture").write_bytes(b"\0theirs")
+    (root / "a.txt").write_text("theirs\n")
+    git(root, "commit", "-qam", "theirs")
+    assert trees.merge("t1", "fast-forward", "x")["kind"] == "conflict"
+    assert trees.commit("t1", "Nothing done") == ["a.txt", "picture"]
+    (place / "picture").write_bytes(b"\0both")
+    (place / "a.txt").write_text("both\n")
+    assert trees.commit("t1", "Done") == []
+
+
+def test_a_heading_is_no_conflict(trees: Worktrees, root: Path) -> None:
+    worked(trees, root, "t1", "CHANGES.rst", "Changes\n=======\n")
+    assert trees.merge("t1", "fast-forward", "x")["kind"] == "merged"
+
+
+@pytest.mark.parametrize(
+    "words", [["checkout", "-q", "--detach"], ["checkout", "-qb", "feature"], ["branch", "-m", "other"]]
+)
+def test_work_that_is_not_on_its_branch_is_not_taken_and_not_lost(
+    trees: Worktrees, root: Path, words: list[str]
+) -> None:
+    trees.ensure("t1")
+    place = root.parent / "worktrees" / "t1"
+    git(place, *words)
+    commit(place, "mine.txt", "mine\n")
+    for act in (lambda: trees.commit("t1", "x"), lambda: trees.merge("t1", "fast-forward", "x")):
+        with pytest.raises(AtmsError, match="it has to be on atms/t1"):
+            act()
+    assert trees.clean_up("t1", is_merged=True) == str(place)
+    assert (place / "mine.txt").exists()
+
+
+def test_git_is_not_let_loose_on_the_repository_around_a_worktree_that_is_none(trees: Worktrees, root: Path) -> None:
+    inside = Worktrees(str(root), str(root / ".atms" / "worktrees"), ENVIRON)
+    place = root / ".atms" / "worktrees" / "t1"
+    inside.ensure("t1")
+    (place / ".git").unlink()
+    (root / "secret.txt").write_text("a person's\n")
+    for act in (lambda: inside.commit("t1", "x"), lambda: inside.merge("t1", "none", "x"), lambda: inside.ensure("t1")):
+        with pytest.raises(AtmsError, match="is not the worktree that it was"):
+            act()
+    assert inside.clean_up("t1", is_merged=True) == str(place)
+    assert git(root, "log", "--oneline").count("\n") == 0
+    assert trees.path("t1") is None
+
+
+def test_a_worktree_whose_making_was_cut_short_is_made_anew(trees: Worktrees, root: Path) -> None:
+    place = root.parent / "worktrees" / "t1"
+    git(root, "worktree", "add", "--no-checkout", "-q", "-b", "atms/t1", str(place), "HEAD")
+    assert trees.path("t1") is None
+    trees.ensure("t1")
+    assert (place / "a.txt").read_text() == "a\n"
+
+
+def test_a_repository_within_the_work_is_refused(trees: Worktrees, root: Path) -> None:
+    trees.ensure("t1")
+    within = root.parent / "worktrees" / "t1" / "lib"
+    within.mkdir()
+    git(within, "init", "-q")
+    commit(within, "v.txt", "v\n")
+    with pytest.raises(AtmsError, match="lib: a git repository within the work"):
+        trees.commit("t1", "x")
+
+
+def test_who_switches_branches_does_not_get_the_work_on_the_other_one(trees: Worktrees, root: Path) -> None:
+    worked(trees, root, "t1", "b.txt", "b\n")
+    git(root, "checkout", "-qb", "release")
+    assert trees.merge("t1", "fast-forward", "x")["kind"] == "kept"
+    git(root, "checkout", "-q", "main")
+    assert trees.merge("t1", "fast-forward", "x")["kind"] == "merged"
+
+
+def test_what_a_person_has_set_for_git_does_not_get_in_the_way(trees: Worktrees, root: Path) -> None:
+    for name, value in (
+        ("merge.ff", "only"),
+        ("color.ui", "always"),
+        ("commit.cleanup", "strip"),
+        ("commit.gpgsign", "true"),
+    ):
+        git(root, "config", name, value)
+    trees.ensure("t1")
+    (root.parent / "worktrees" / "t1" / "b.txt").write_text("b\n")
+    trees.commit("t1", "#12 fix it\n")
+    assert git(root, "show", "-s", "--format=%s", branch("t1")) == "#12 fix it"
+    git(root, "config", "commit.gpgsign", "false")
+    commit(root, "other.txt", "theirs\n")
+    assert trees.merge("t1", "fast-forward", "x")["kind"] == "again"
+    assert "\x1b" not in str(trees.diff("t1"))
 
 
 def test_changes_of_a_person_are_not_overwritten(trees: Worktrees, root: Path) -> None:
@@ -156,7 +261,8 @@ def test_a_worktree_with_changes_stays(trees: Worktrees, root: Path) -> None:
     place = worked(trees, root, "t1", "b.txt", "b\n")
     (place / "later.txt").write_text("made by a gate\n")
     merged = trees.merge("t1", "fast-forward", "x")
-    assert (merged["kind"], merged["kept"]) == ("merged", str(place))
+    assert merged["kind"] == "merged"
+    assert trees.clean_up("t1", is_merged=True) == str(place)
     assert (place / "later.txt").exists()
 
 
@@ -172,7 +278,10 @@ def test_the_person_is_the_author_if_git_knows_one(trees: Worktrees, root: Path)
 def test_what_is_not_committed_yet_shows_in_the_diff(trees: Worktrees, root: Path) -> None:
     place = worked(trees, root, "t1", "b.txt", "b\n")
     (place / "a.txt").write_text("changed\n")
+    (place / "new.txt").write_text("new\n")
     assert "+changed" in str(trees.diff("t1"))
+    assert "+new" in str(trees.diff("t1"))
+    assert git(place, "status", "--short") == "M a.txt\n?? new.txt", "its index is as it was"
     assert "+b" in str(trees.diff("t1"))
     assert trees.diff("t9") is None
 
