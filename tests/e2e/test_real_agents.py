@@ -216,4 +216,4 @@ def test_claude_meets_a_limit_until_somebody_cuts_it_off(real: Atms, model: Mode
     one = real.add("Write hello into done.txt")
     real("run", "--once", code=8)
     assert real.json("agent", "show", "claude")["halted"]["kind"] == "rate_limit"
-    assert (real.task(one)["status"], real.task(one)["attempts"]) == ("queued", 0)
+    assert (real.task(one)["status"], real.task(one)["attempts"]) == ("queued", 1), "it ran into its timeout"
