@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         timeout: float  # seconds an attempt may take
         silence: float | None  # seconds without output
         grace: float  # seconds between interrupt, terminate and kill
+        balance: str  # which of several able agents takes a task
         isolation: str  # where attempts work: shared or worktree
         setup: str | None  # a shell command that makes a new worktree fit for work
         merge: str  # how a worktree's branch comes back: fast-forward, squash or none
@@ -103,6 +104,7 @@ def default() -> Config:
             "timeout": 3600.0,
             "silence": None,
             "grace": 5.0,
+            "balance": "least_load",
             "isolation": "shared",
             "setup": None,
             "merge": "fast-forward",

@@ -6,9 +6,14 @@ from atms_cli.domain.agent import SHELL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from atms_cli.domain.records import Agent, Task
+
+    Key = Callable[[Agent, Task, Mapping[str, int]], tuple[object, ...]]
+
+#: How to choose among agents that are able and free (services/balance.py).
+BALANCES = ("least_load", "round_robin", "weighted", "sticky", "random")
 
 
 def refusal(agent: Agent, task: Task) -> str | None:
@@ -36,12 +41,16 @@ def may_run(agents: Sequence[Agent], task: Task) -> list[Agent]:
     return [agent for agent in agents if agent["kind"] != "pull" and refusal(agent, task) is None]
 
 
-def choose(agents: Sequence[Agent], task: Task, load: Mapping[str, int]) -> Agent | None:
-    """Return the agent that should run a task: able, below its limit, and the least loaded of those; or None."""
+def by_load(agent: Agent, task: Task, load: Mapping[str, int]) -> tuple[object, ...]:
+    """Order agents by how busy they are."""
+    del task
+    return (load.get(agent["name"], 0) / agent["max_concurrent"], agent["name"])
+
+
+def choose(agents: Sequence[Agent], task: Task, load: Mapping[str, int], key: Key = by_load) -> Agent | None:
+    """Return the agent that should run a task: able, below its limit, and first by a key; or None."""
     able = [agent for agent in may_run(agents, task) if load.get(agent["name"], 0) < agent["max_concurrent"]]
-    return min(
-        able, key=lambda agent: (load.get(agent["name"], 0) / agent["max_concurrent"], agent["name"]), default=None
-    )
+    return min(able, key=lambda agent: key(agent, task, load), default=None)
 
 
 def holds_something(demand: str) -> bool:

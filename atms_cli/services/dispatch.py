@@ -171,12 +171,14 @@ def upcoming(
 ) -> list[tuple[Task, Agent]]:  # fmt: skip
     """Return which tasks start next and with which agents, best first, as long as there is room."""
     limited = throttle or Throttle(ws, read, force, now)
-    busy = dict(load)
+    from atms_cli.services.balance import Balance
+
+    busy, balance = dict(load), Balance(ws, read, force)
 
     def fit(task: Task) -> Agent | None:
         lane = lanes.name_of(task)
         free = [agent for agent in force if limited.of(task, lane, agent["name"]) is None]
-        agent = matching.choose(free, task, busy)
+        agent = balance.choose(free, task, busy)
         if agent is not None:
             busy[agent["name"]] = busy.get(agent["name"], 0) + 1
         return agent

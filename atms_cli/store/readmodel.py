@@ -92,6 +92,11 @@ class ReadModel:
         """Return the attempts at a task, first to last."""
         return [decode(row[0]) for row in self._run(sql.ATTEMPTS_OF, (task_id,))]
 
+    def agent_of_feature(self, feature: str) -> str | None:
+        """Return who has or had the newest task of a feature, of those that are done if there are any."""
+        row = self._run(sql.AGENT_OF_FEATURE, (feature,)).fetchone()
+        return None if row is None else str(row[0])
+
     def usages_since(self, at: str) -> list[JsonObject]:
         """Return what the attempts used up that were started since a time, of agents that say so."""
         return [decode(row[0]) for row in self._run(sql.USAGES_SINCE, (at,))]

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, field  # noqa: TID253
 
 from atms_cli.domain import agent as agents
 from atms_cli.domain import config as defaults
-from atms_cli.domain import driver, gate, lanes
+from atms_cli.domain import driver, gate, lanes, matching
 from atms_cli.domain.limits import parse_rate, parse_window
 from atms_cli.domain.moment import parse_duration
 from atms_cli.domain.shares import check_weights
@@ -79,6 +79,12 @@ class Isolation(str):
     __slots__ = ()
 
 
+class Balance(str):
+    """Which of several able agents takes a task."""
+
+    __slots__ = ()
+
+
 class Merge(str):
     """How the branch of a task comes back."""
 
@@ -93,7 +99,7 @@ class Stream(str):
 
 _CHOICES = {
     Strategy: lanes.STRATEGIES, Grouping: lanes.GROUPINGS, GateKind: gate.KINDS, Stage: gate.STAGES, Approval: agents.APPROVALS,
-    Stream: driver.STREAMS, Isolation: agents.ISOLATIONS, Merge: defaults.MERGES,
+    Stream: driver.STREAMS, Isolation: agents.ISOLATIONS, Merge: defaults.MERGES, Balance: matching.BALANCES,
 }  # fmt: skip
 _CHECKS: dict[type, Callable[[str], object]] = {Rate: parse_rate, Window: parse_window}
 _T = TypeVar("_T")
@@ -195,6 +201,9 @@ class Execution(_Section):
     silence: Annotated[Duration | None, Meta(description="An attempt without output for so long is stopped.")] = None
     grace: Annotated[Duration, Meta(description="Between interrupt, terminate and kill.")] = _EXECUTION["grace"]
 
+    balance: Annotated[Balance, Meta(description="Which of several agents that can take a task does.")] = _EXECUTION[
+        "balance"
+    ]
     isolation: Annotated[
         Isolation,
         Meta(description="Where attempts work: in the tree as it is, or each task in a git worktree and on a branch."),

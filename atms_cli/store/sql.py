@@ -151,6 +151,7 @@ FEATURES = "SELECT doc FROM features ORDER BY id"
 FEATURE_STATUSES = "SELECT status FROM tasks WHERE feature = ?"
 ATTEMPTS_OF = "SELECT doc FROM attempts WHERE task = ? ORDER BY started"
 USAGES_SINCE = "SELECT json_extract(doc, '$.usage') FROM attempts INDEXED BY attempts_by_time WHERE at >= ? AND json_extract(doc, '$.usage') IS NOT NULL"
+AGENT_OF_FEATURE = "SELECT agent FROM tasks INDEXED BY tasks_by_feature WHERE feature = ? AND agent IS NOT NULL ORDER BY closed DESC, born DESC LIMIT 1"
 LATEST_ATTEMPT = "SELECT doc FROM attempts WHERE task = ? ORDER BY started DESC LIMIT 1"
 
 #: Whether a pair `d` with the other task `t` keeps the first one waiting.
