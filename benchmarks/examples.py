@@ -89,6 +89,7 @@ OTHER = (
     "agent register another{number} --cap python",
     "agent list",
     "agent show {agent}",
+    "agent resume {agent}",
     "agent remove {registered}",
     "feature list",
     "feature show feature_1",
@@ -123,6 +124,8 @@ SKIPPED = {
     "sync": "talks to a git remote",
     "rebuild": "reads the whole journal; see the table of the store",
     "task import": "see the table of the store",
+    "task diff": "asks git for it",
+    "agent test": "starts an agent",
 }
 _STAGES: dict[str, tuple[str, ...]] = {
     "queued": (), "draft": ("draft",), "started": ("started",), "failed": ("started", "failed"),

@@ -71,8 +71,11 @@ def list_(call: Call) -> None:
 
 
 def show(call: Call, name: o.AgentName) -> None:
-    """Show one agent."""
-    _shown(call, service.one(call.workspace, name))
+    """Show one agent, and how its last attempts went."""
+    from atms_cli.cli.render import agent_card
+
+    agent = service.shown(call.workspace, name)
+    call.answer(agent, [name], lambda: agent_card(call, agent))
 
 
 def heartbeat(call: Call, name: o.AgentName) -> None:

@@ -10,6 +10,7 @@ from atms_cli.domain.moment import describe_duration, seconds_between
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from atms_cli.cli.call import Call
     from atms_cli.domain.records import Agent, Event, JsonObject, Task
@@ -258,6 +259,56 @@ def _notes(agent: Agent) -> str:
     if halted:
         return one_line(f"{halted['reason']}" + (f" until {halted['until']}" if halted["until"] else ""))
     return " ".join(filter(None, (agent["command"], agent["model"])))
+
+
+def agent_card(call: Call, agent: JsonObject) -> str:
+    """Return an agent in words, with how it has done."""
+    done = agent["performance"]
+    went: Mapping[str, Any] = done if isinstance(done, dict) else {}
+    halted = agent["halted"]
+    why = one_line(str(halted["reason"])) if isinstance(halted, dict) else ""
+    rows = [
+        ("status", f"{agent['status']}: {why}" if why else str(agent["status"])),
+        ("tasks", f"{agent['active']} of {agent['max_concurrent']} at once"),
+        ("kind", str(agent["kind"])),
+        ("command", str(agent["command"] or "")),
+        ("model", str(agent["model"] or "")),
+        ("can", ", ".join([*strings(agent["capabilities"]), *strings(agent["languages"])])),
+        ("heard of", str(agent["last_heartbeat"] or "")),
+        ("attempts", _went(went)),
+        ("took", _took(went)),
+        ("cost", _cost(went)),
+    ]
+    return "\n".join(
+        [
+            call.style(str(agent["name"]), "bold"),
+            *(f"  {call.style(name.ljust(8), 'dim')}  {text}" for name, text in rows if text),
+        ]
+    )
+
+
+def _went(went: Mapping[str, Any]) -> str:
+    if not went["attempts"]:
+        return "none yet"
+    named = ", ".join(
+        f"{went[name]} {name}" for name in ("succeeded", "failed", "released", "cancelled", "running") if went[name]
+    )
+    rate = "" if went["success_rate"] is None else f"; {went['success_rate']:.0%} succeeded"
+    return f"{plural(went['attempts'], 'attempt')} at {plural(went['tasks'], 'task')}: {named}{rate}"
+
+
+def _took(went: Mapping[str, Any]) -> str:
+    if went["median_s"] is None:
+        return ""
+    return f"{describe_duration(went['median_s'])} usually, {describe_duration(went['p90_s'])} for the slowest tenth"
+
+
+def _cost(went: Mapping[str, Any]) -> str:
+    if not went["tokens"]:
+        return ""
+    each = went["cost_per_success_usd"]
+    paid = f", ${went['cost_usd']:.2f}" if went["cost_usd"] else ""
+    return f"{went['tokens']} tokens{paid}" + (f", ${each:.2f} for each success" if each else "")
 
 
 def agent_test(call: Call, agent: Agent, launch: JsonObject, variables: Mapping[str, str]) -> str:

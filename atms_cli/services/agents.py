@@ -113,3 +113,15 @@ def resume(ws: Workspace, name: str) -> Agent:
         if name in tx.read.switches("halted"):
             tx.record(agents.resume(name))
     return one(ws, name)
+
+
+#: So many attempts tell how an agent does.
+_ATTEMPTS = 1000
+
+
+def shown(ws: Workspace, name: str) -> JsonObject:
+    """Return an agent, and under `performance` how its last attempts went (domain/performance.py)."""
+    from atms_cli.domain import performance
+
+    agent: JsonObject = {**one(ws, name)}  # type: ignore[dict-item]  # an Agent is JSON throughout
+    return {**agent, "performance": performance.of(ws.store.reading().attempts_of_agent(name, _ATTEMPTS))}

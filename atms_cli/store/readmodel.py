@@ -97,6 +97,10 @@ class ReadModel:
         row = self._run(sql.AGENT_OF_FEATURE, (feature,)).fetchone()
         return None if row is None else str(row[0])
 
+    def attempts_of_agent(self, agent: str, limit: int) -> list[Attempt]:
+        """Return the newest attempts of an agent, newest first."""
+        return [decode(row[0]) for row in self._run(sql.ATTEMPTS_OF_AGENT, (agent, limit))]
+
     def usages_since(self, at: str) -> list[JsonObject]:
         """Return what the attempts used up that were started since a time, of agents that say so."""
         return [decode(row[0]) for row in self._run(sql.USAGES_SINCE, (at,))]

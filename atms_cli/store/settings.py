@@ -57,10 +57,13 @@ class Settings:
             status = os.stat(self.path)
         except FileNotFoundError:
             return []
-        return [_COMPILED_VERSION, status.st_mtime_ns, status.st_size, status.st_ino]
+        return _fingerprint_of(status)
 
     def _compile(self, fingerprint: list[int]) -> Config:
-        config = parse(self._text(), self.path)
+        return self._keep(parse(self._text(), self.path), fingerprint)
+
+    def _keep(self, config: Config, fingerprint: list[int]) -> Config:
+        """Write the compiled form of settings."""
         record: JsonObject = {"fingerprint": list(fingerprint), "config": config}
         try:
             write_atomically(self._compiled, encode(record).encode())
@@ -88,8 +91,9 @@ class Settings:
         change(tree)
         buffer = StringIO()
         yaml.dump(tree, buffer)
-        parse(buffer.getvalue(), self.path)
-        write_atomically(self.path, buffer.getvalue().encode())
+        config = parse(buffer.getvalue(), self.path)
+        status = write_atomically(self.path, buffer.getvalue().encode())
+        self._keep(config, _fingerprint_of(status))
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  a YAML tree holds anything
@@ -111,9 +115,11 @@ def _editor(text: str) -> Any:  # noqa: ANN401  what ruamel.yaml has no type for
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
-    with suppress(YAMLError):  # said by whoever loads the text
-        _, indent, offset = load_yaml_guess_indent(text)
-        yaml.indent(mapping=_mapping_indent(text), sequence=indent or 4, offset=offset or 2)
+    indent = offset = None
+    if any(line.lstrip().startswith("- ") for line in text.splitlines()):
+        with suppress(YAMLError):  # said by whoever loads the text
+            _, indent, offset = load_yaml_guess_indent(text)
+    yaml.indent(mapping=_mapping_indent(text), sequence=indent or 4, offset=offset or 2)
     return yaml
 
 
@@ -169,29 +175,35 @@ def parse(text: str, path: str) -> Config:
         raise AtmsError(f"{path}: {error}", "see docs/reference/configuration.md") from error
 
 
-def write_atomically(path: str, content: bytes) -> None:
-    """Put a file in place whole, or not at all.
+def _fingerprint_of(status: os.stat_result) -> list[int]:
+    return [_COMPILED_VERSION, status.st_mtime_ns, status.st_size, status.st_ino]
+
+
+def write_atomically(path: str, content: bytes) -> os.stat_result:
+    """Put a file in place whole, or not at all; return its status, whoever has put another there since.
 
     Raises:
         AtmsError: the disk is full or not writable; the file is as it was.
 
     """
     try:
-        _write_atomically(path, content)
+        return _write_atomically(path, content)
     except OSError as error:
         raise AtmsError(f"cannot write {path}: {error.strerror}", "check permissions and free space") from error
 
 
-def _write_atomically(path: str, content: bytes) -> None:
+def _write_atomically(path: str, content: bytes) -> os.stat_result:
     fresh = f"{path}.{os.getpid()}.new"
     try:
         with open(fresh, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+            status = os.fstat(file.fileno())
         if os.path.exists(path):
             os.chmod(fresh, os.stat(path).st_mode & 0o777)
         os.replace(fresh, path)
+        return status
     finally:
         if os.path.exists(fresh):
             os.remove(fresh)

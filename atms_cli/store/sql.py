@@ -276,6 +276,7 @@ OLDEST_READY = (
 STARTS = "SELECT at FROM attempts INDEXED BY attempts_by_time ORDER BY at DESC LIMIT ?"
 STARTS_OF_LANE = "SELECT at FROM attempts INDEXED BY attempts_by_lane WHERE lane = ? ORDER BY at DESC LIMIT ?"
 STARTS_OF_AGENT = "SELECT at FROM attempts INDEXED BY attempts_by_agent WHERE agent = ? ORDER BY at DESC LIMIT ?"
+ATTEMPTS_OF_AGENT = "SELECT doc FROM attempts INDEXED BY attempts_by_agent WHERE agent = ? ORDER BY at DESC LIMIT ?"
 LAST_ATTEMPTS = (
     "SELECT a.doc, t.category, json_extract(t.doc, '$.complexity'), json_extract(t.doc, '$.queued_at') FROM attempts a INDEXED BY attempts_by_time "
     "CROSS JOIN tasks t ON t.id = a.task ORDER BY a.at DESC LIMIT ?"

@@ -135,6 +135,25 @@ def test_an_edit_touches_nothing_else(root: Path) -> None:
     assert list(found.load()["gates"]) == ["tests", "all", "lint"]
 
 
+def test_an_edit_leaves_its_own_settings_compiled_and_nobody_elses(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = written(root, COMMENTED)
+    replace = os.replace
+
+    def overtaken(source: str, target: str) -> None:
+        replace(source, target)
+        if target.endswith("atms.yaml"):
+            (root / "other").write_text("queue: {strategy: deadline}\n", encoding="utf-8")
+            replace(root / "other", root / "atms.yaml")
+
+    found.edit(lambda tree: tree["queue"].update(strategy="lifo"))
+    monkeypatch.setattr(settings, "parse", lambda *_: pytest.fail("it was compiled already"))
+    assert found.load()["queue"]["strategy"] == "lifo"
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "replace", overtaken)
+    found.edit(lambda tree: tree["queue"].update(strategy="fifo"))
+    assert found.load()["queue"]["strategy"] == "deadline"
+
+
 def test_an_edit_keeps_the_mode_and_makes_a_missing_file(root: Path) -> None:
     Settings(str(root)).edit(lambda tree: tree.update(queue={"strategy": "lifo"}))
     assert (root / "atms.yaml").read_text(encoding="utf-8") == "queue:\n  strategy: lifo\n"
