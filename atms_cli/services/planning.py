@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     History = dict[tuple[str, str, str], list[float]]
 
 #: So many attempts tell how long others will take.
-_ATTEMPTS = 1000
+_ATTEMPTS = 500
 #: What is further off is not foretold: it would be guessed from guesses.
-_MOST_PLANNED = 300
+_MOST_PLANNED = 250
 #: So many tasks are played in all, so that a long plan is played less often.
-_MOST_PLAYED = 20_000
+_MOST_PLAYED = 15_000
 
 
 def in_order(ws: Workspace, read: ReadModel, now: str, most: int | None = None) -> list[Task]:
