@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PRIORITY_STYLES = {"critical": "red", "high": "yellow", "background": "dim"}
 _NARROWEST = 20
+_SAID = 100
 #: Ids of a longest way that are shown.
 _SHOWN_STEPS = 6
 
@@ -156,9 +157,32 @@ def _facts(task: Mapping[str, object], now: str) -> list[tuple[str, str]]:
         ("every", f"{recurrence['cron']}, missed: {recurrence['missed']}" if isinstance(recurrence, dict) else ""),
         ("command", str(task["command"] or "")),
         *_impact(task["impact"]),
+        *_came_of(task["result"]),
         ("created", f"{task['created_at']} ({describe_duration(seconds_between(str(task['created_at']), now))} ago)"),
         ("completed", str(task["completed_at"] or "")),
     ]
+
+
+def _came_of(result: object) -> list[tuple[str, str]]:
+    """Return what a coding agent said and used up, and where its work is."""
+    if not isinstance(result, dict):
+        return []
+    report, merge, usage = result.get("report"), result.get("merge"), result.get("usage")
+    said = one_line(str(report["text"])) if isinstance(report, dict) and report.get("text") else ""
+    work = came_back(merge) if isinstance(merge, dict) else ""
+    return [("said", cut(said, _SAID)), ("work", work), ("used", tokens(usage).strip(" ()"))]
+
+
+def came_back(merge: Mapping[str, object]) -> str:
+    """Return where the work of a task is that was done apart."""
+    if merge["kind"] == "merged":
+        return f"merged into {merge['into']} ({str(merge['commit'])[:10]})"
+    words = {
+        "nothing": "nothing to merge",
+        "kept": f"kept on {merge.get('branch')}",
+        "refused": f"on {merge.get('branch')}, not merged",
+    }
+    return words.get(str(merge["kind"]), "in its worktree, with conflicts")
 
 
 def _impact(impact: object) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from atms_cli.cli.lines import one_line
-from atms_cli.cli.render import cut, plural, strings
+from atms_cli.cli.render import came_back, cut, plural, strings
 from atms_cli.domain.moment import describe_duration
 
 TYPE_CHECKING = False
@@ -84,16 +84,10 @@ def _words(call: Call, kind: str, report: JsonObject) -> str:
         return f"{subject}  {call.style('back in the queue', 'dim')}: {one_line(str(report['reason']))}"
     merge = report.get("merge")
     if kind == "completed" and isinstance(merge, dict):
-        took += _came_back(merge)
+        took += f", {came_back(merge)}"
     who = f" ({report['agent']})" if report.get("agent") and kind in _TRANSIENT else ""
     why = f": {one_line(str(report['reason']))}" if report.get("reason") else ""
     return f"{subject}  {call.style(f'{kind}{took}{who}', 'dim')}{why}"
-
-
-def _came_back(merge: JsonObject) -> str:
-    if merge["kind"] == "merged":
-        return f", merged into {merge['into']}"
-    return f", kept on {merge['branch']}" if merge["kind"] == "kept" else ", nothing to merge"
 
 
 def summary(call: Call, report: JsonObject) -> str:

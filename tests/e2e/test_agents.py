@@ -96,6 +96,10 @@ def test_each_kind_does_a_task(atms: Atms, play: Path, kind: str, said: str) -> 
     result = atms.task(one)["result"]
     assert (result["agent"], result["report"]["text"]) == ("anna", said)
     assert result["usage"]["input_tokens"] > 0
+    shown = atms("task", "show", one).out
+    assert f"  {said}\n" in shown
+    assert " tokens in, " in shown
+    assert "1 attempt at 1 task: 1 succeeded; 100% succeeded" in atms("agent", "show", "anna").out
 
 
 def test_a_gate_sends_the_agent_back_into_its_session(atms: Atms, play: Path) -> None:

@@ -60,6 +60,8 @@ def test_gates_see_the_work_and_not_the_tree_of_the_person(apart: Atms) -> None:
     assert result["merge"]["kind"] == "merged"
     assert git(apart, "show", "-s", "--format=%s|%an|%(trailers:key=Atms-Task,valueonly)") == f"Write it|Ann|{one}"
     assert "+x" in apart("task", "diff", one).out
+    shown = apart("task", "show", one).out
+    assert f"  merged into {result['merge']['into']} ({result['merge']['commit'][:10]})\n" in shown
 
 
 def test_two_that_are_green_alone_are_judged_together(apart: Atms) -> None:
@@ -116,6 +118,7 @@ def test_policies(apart: Atms) -> None:
     kept = apart.add("Kept", "--command", "echo 3 > c.txt")
     apart("run", "--drain")
     assert apart.task(kept)["result"]["merge"]["branch"] == f"atms/{kept}"
+    assert f"  kept on atms/{kept}\n" in apart("task", "show", kept).out
     assert git(apart, "show", f"atms/{kept}:c.txt") == "3"
     assert not (apart.root / "c.txt").exists()
     assert "+3" in apart("task", "diff", kept).out
