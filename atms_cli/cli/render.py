@@ -168,7 +168,7 @@ def _came_of(result: object) -> list[tuple[str, str]]:
     if not isinstance(result, dict):
         return []
     report, merge, usage = result.get("report"), result.get("merge"), result.get("usage")
-    said = one_line(str(report["text"])) if isinstance(report, dict) and report.get("text") else ""
+    said = str(report["text"]) if isinstance(report, dict) and report.get("text") else ""
     work = came_back(merge) if isinstance(merge, dict) else ""
     return [("said", cut(said, _SAID)), ("work", work), ("used", tokens(usage).strip(" ()"))]
 

@@ -59,9 +59,14 @@ def halt(name: str, kind: str, reason: str, until: str | None, times: int) -> li
     return [("agent.halted", name, {"kind": kind, "reason": reason, "until": until, "times": times})]
 
 
-def resume(name: str) -> list[Fact]:
-    """Let a halted agent work again."""
-    return [("agent.resumed", name, {})]
+def is_halted(about: JsonObject | None, now: str) -> bool:
+    """Return whether a halt still holds; one without an end holds until somebody acts."""
+    return about is not None and (about["until"] is None or str(about["until"]) > now)
+
+
+def resume(name: str, about: JsonObject | None) -> list[Fact]:
+    """Let a halted agent work again, and forget how often it was; one that was not stays as it is."""
+    return [] if about is None else [("agent.resumed", name, {})]
 
 
 def declared(name: str, fields: JsonObject) -> Agent:

@@ -36,6 +36,12 @@ def total(usages: Iterable[Mapping[str, object] | None]) -> Spent:
     return spent
 
 
+def usage_in(result: Mapping[str, object]) -> JsonObject | None:
+    """Return what an attempt has used up by its result, None if its agent does not say."""
+    usage = result.get("usage")
+    return usage if isinstance(usage, dict) else None
+
+
 def priced(usage: JsonObject, model: str | None, prices: Mapping[str, Mapping[str, float | None]]) -> JsonObject:
     """Return a usage with its cost, from US dollars a million tokens, if the agent did not say and the model has a price.
 

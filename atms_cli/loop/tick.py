@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from atms_cli.domain import agent as agents
 from atms_cli.domain import budget
 from atms_cli.domain import gate as gates
-from atms_cli.domain.agent import DRIVERLESS
 from atms_cli.errors import AtmsError
 from atms_cli.services import attempts, dispatch, isolation, measures, recurrence
 from atms_cli.services import gates as gate_service
@@ -64,7 +64,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """How the branch of a task came back (services/isolation.py)."""
+    """How the branch of a task came back (system/worktree.py)."""
 
     work: Work
     result: JsonObject
@@ -243,7 +243,7 @@ class Desk:
             return
         heard = work.heard or attempts.hear(self.ws, work.start)
         settled = attempts.settle(self.ws, tx, work.start, heard, ended.outcome, stopping=self.is_stopping)
-        self.spent = self.spent.plus(attempts.usage_of(self.ws, work.start, heard))
+        self.spent = self.spent.plus(budget.usage_in(heard.told))
         self._watch_over(tx, work.agent, settled)
         if settled.judges:
             self._to_judge.append((work, settled.judges))
@@ -258,11 +258,11 @@ class Desk:
         if found is None:
             self._failures.pop(name, None)
             return
-        if found.kind in ("crash", "network") and agent["kind"] not in DRIVERLESS:
+        if found.kind in ("crash", "network") and agent["kind"] not in agents.DRIVERLESS:
             self._failures[name] = self._failures.get(name, 0) + 1
             attempts.break_circuit(tx, agent, self._failures[name])
         about = tx.read.switches("halted").get(name)
-        if about is not None and str(about["until"] or "9999") > tx.now:
+        if about is not None and agents.is_halted(about, tx.now):
             self._report({"type": "halted", "agent": name, **about})
 
     def _settle_gate(self, tx: Transaction, work: Work, ended: Ended) -> None:

@@ -54,7 +54,7 @@ def _at_work(read: ReadModel, found: Mapping[str, Agent], now: str) -> list[Agen
 
 def _as_it_is(agent: Agent, active: int, heartbeat: str | None, about: JsonObject | None, now: str) -> Agent:
     # A limit that is over is kept until the agent gets through, to count how often it was met.
-    halted = about if about is not None and str(about["until"] or "9999") > now else None
+    halted = about if agents.is_halted(about, now) else None
     status = "busy" if active >= agent["max_concurrent"] else "active" if active else "idle"
     if halted is not None:
         status = "error" if halted["until"] is None else "blocked"
@@ -110,8 +110,7 @@ def resume(ws: Workspace, name: str) -> Agent:
     """
     one(ws, name)
     with ws.store.writing(ws.actor) as tx:
-        if name in tx.read.switches("halted"):
-            tx.record(agents.resume(name))
+        tx.record(agents.resume(name, tx.read.switches("halted").get(name)))
     return one(ws, name)
 
 

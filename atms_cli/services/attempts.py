@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from atms_cli.domain import agent as agents
 from atms_cli.domain import attempt, decisions, driver, gate, lanes, matching, moment, prompt, trouble
+from atms_cli.domain.budget import usage_in
 from atms_cli.errors import AtmsError, UsageError
 from atms_cli.services import budget, drivers, isolation
 from atms_cli.services import gates as gate_service
@@ -203,8 +204,10 @@ def in_flight(task: Task | None, run: str) -> bool:
 
 
 def hear(ws: Workspace, start: Start) -> Heard:
-    """Return what an attempt has printed. It may take a while, so not in a transaction."""
-    return drivers.hear(ws, start.driver, start.run, OUTPUT)
+    """Return what an attempt has printed, and what is kept of that. It may take a while, so not in a transaction."""
+    heard = drivers.hear(ws, start.driver, start.run, OUTPUT)
+    told = drivers.evidence(ws, start.task, start.agent, start.driver, start.run, heard.report)
+    return replace(heard, told=told)
 
 
 def gather(ws: Workspace, start: Start, outcome: JsonObject) -> Heard:
@@ -235,7 +238,7 @@ def settle(
     task, run, agent = tx.read.task(start.task["id"]), start.run, start.agent
     if not in_flight(task, run):
         return Settled()
-    result = {**_result(outcome, run, OUTPUT), **_evidence(ws, start, heard)}
+    result = {**_result(outcome, run, OUTPUT), **heard.told}
     if stopping and outcome["status"] == "killed":
         tx.record(decisions.undo_start(task, "stopped with its loop", result if "session" in result else None))
         return Settled()
@@ -261,16 +264,6 @@ def settle(
     return Settled()
 
 
-def _evidence(ws: Workspace, start: Start, heard: Heard) -> JsonObject:
-    return drivers.evidence(ws, start.task, start.agent, start.driver, start.run, heard.report)
-
-
-def usage_of(ws: Workspace, start: Start, heard: Heard) -> JsonObject | None:
-    """Return what an attempt has used up, whatever became of its task."""
-    usage = _evidence(ws, start, heard).get("usage")
-    return usage if isinstance(usage, dict) else None
-
-
 def _why_not_set_up(ws: Workspace, run: str) -> str:
     last = ws.run_files.tail(run, isolation.SETUP_LOG, 1)
     return f"its worktree could not be set up: {last}" if last else "its worktree could not be set up"
@@ -287,8 +280,8 @@ def _why_not_taken(heard: Heard) -> str | None:
 def _let_go_on(tx: Transaction, agent: Agent) -> None:
     """Forget a halt that is over, now that its agent has got through."""
     about = tx.read.switches("halted").get(agent["name"])
-    if about is not None and about["until"] is not None and str(about["until"]) <= tx.now:
-        tx.record(agents.resume(agent["name"]))
+    if not agents.is_halted(about, tx.now):
+        tx.record(agents.resume(agent["name"], about))
 
 
 def _in_trouble(ws: Workspace, tx: Transaction, task: Task, start: Start, found: Trouble, result: JsonObject) -> None:
@@ -320,7 +313,7 @@ def _still_in_the_way(task: Task) -> JsonObject:
 def _halt(tx: Transaction, agent: Agent, found: Trouble) -> None:
     """Give an agent nothing more; who is halted already, as attempts beside this one told, is not halted once more."""
     about = tx.read.switches("halted").get(agent["name"])
-    is_halted = about is not None and str(about["until"] or _NEVER) > tx.now
+    is_halted = agents.is_halted(about, tx.now)
     times = _times_halted(tx, agent) + (0 if is_halted else 1)
     until = _until(found, times, tx.now) if found.kind == "rate_limit" else None
     if is_halted and about is not None and str(about["until"] or _NEVER) >= (until or _NEVER):
@@ -339,8 +332,7 @@ def _until(found: Trouble, times: int, now: str) -> str:
 
 def _is_given_up(ws: Workspace, tx: Transaction, task: Task, reason: str, result: JsonObject) -> bool:
     """Give a task up that has used up its budget; return whether it has."""
-    usage = result.get("usage")
-    spent = budget.of_task(ws, tx.read, task, usage if isinstance(usage, dict) else None)
+    spent = budget.of_task(ws, tx.read, task, usage_in(result))
     if spent is not None:
         tx.record(decisions.fail(task, f"{reason}; {spent}", _final(result)))
     return spent is not None
@@ -372,8 +364,7 @@ def settle_gates(
     task, verdict = tx.read.task(start.task["id"]), gate.verdict(results)
     if not in_flight(task, start.run):
         return verdict
-    told = _evidence(ws, start, heard)
-    evidence: JsonObject = {"status": "exited", "exit_code": 0, "run": start.run, "validation": verdict, **told}
+    evidence: JsonObject = {"status": "exited", "exit_code": 0, "run": start.run, "validation": verdict, **heard.told}
     if verdict["passed"]:
         if not start.is_apart:
             tx.record(decisions.complete(task, {**evidence, "log": f"{start.run}/{OUTPUT}"}, tx.now))
@@ -398,7 +389,7 @@ def settle_merge(
         return in_flight(task, start.run)
     evidence: JsonObject = {
         "status": "exited", "exit_code": 0, "run": start.run, "log": f"{start.run}/{OUTPUT}", "merge": merge,
-        **({} if verdict is None else {"validation": verdict}), **_evidence(ws, start, heard),
+        **({} if verdict is None else {"validation": verdict}), **heard.told,
     }  # fmt: skip
     if merge["kind"] == "conflict":
         files = merge["files"] if isinstance(merge["files"], list) else []

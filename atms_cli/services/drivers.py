@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from atms_cli.domain import agent as agents
 from atms_cli.domain import budget, driver, streams, trouble
@@ -89,6 +89,8 @@ class Heard:
     unresolved: Sequence[str] = ()
     #: Why its work could not be committed.
     not_committed: str | None = None
+    #: What is kept of it beside the exit status: see `evidence`.
+    told: JsonObject = field(default_factory=dict)
 
 
 def hear(ws: Workspace, used: Driver | None, run: str, name: str) -> Heard:
@@ -191,8 +193,7 @@ def ask(ws: Workspace, agent: Agent, launch: JsonObject) -> JsonObject:
     report, found = heard.report, trouble_of(ws, agent, used, heard, outcome, to_iso(ws.clock.now_ms()))
     if found is None:
         with ws.store.writing(ws.actor) as tx:
-            if agent["name"] in tx.read.switches("halted"):
-                tx.record(agents.resume(agent["name"]))
+            tx.record(agents.resume(agent["name"], tx.read.switches("halted").get(agent["name"])))
     text = report.text or ws.run_files.tail(run, TEST_OUTPUT, 3)
     return {
         "agent": agent["name"],

@@ -603,6 +603,14 @@ def test_moving_to_the_ends(ws: FakeWorkspace, strategy: str) -> None:
     assert late in order(ws)[1:-2]
 
 
+def moves_right_before(ws: FakeWorkspace, which: int, where: int) -> None:
+    usual = order(ws)
+    queue.move(ws, usual[which], before=usual[where], last=False)
+    wanted = [each for each in usual if each != usual[which]]
+    wanted.insert(wanted.index(usual[where]), usual[which])
+    assert order(ws) == wanted, (which, where)
+
+
 @pytest.mark.parametrize("strategy", ["priority", "fifo", "lifo"])
 @pytest.mark.parametrize("standing", ["as they came", "moved before"])
 def test_moving_right_before_another(ws: FakeWorkspace, strategy: str, standing: str) -> None:
@@ -612,11 +620,7 @@ def test_moving_right_before_another(ws: FakeWorkspace, strategy: str, standing:
             queue.move(ws, task_id, before=None, last=False)
     assert order(ws) == usual
     for which, where in [(a, b) for a in range(5) for b in range(5) if a != b] + [(4, 1), (3, 1), (2, 1)]:
-        usual = order(ws)
-        queue.move(ws, usual[which], before=usual[where], last=False)
-        wanted = [each for each in usual if each != usual[which]]
-        wanted.insert(wanted.index(usual[where]), usual[which])
-        assert order(ws) == wanted, (which, where)
+        moves_right_before(ws, which, where)
 
 
 @pytest.mark.parametrize("strategy", ["priority", "fifo", "lifo"])
@@ -626,11 +630,7 @@ def test_moving_among_tasks_that_came_at_once(ws: FakeWorkspace, strategy: str) 
     for _ in range(6):
         add(ws)
     for which, where in [(0, 3), (5, 2), (4, 3), (1, 0), (3, 5)]:
-        usual = order(ws)
-        queue.move(ws, usual[which], before=usual[where], last=False)
-        wanted = [each for each in usual if each != usual[which]]
-        wanted.insert(wanted.index(usual[where]), usual[which])
-        assert order(ws) == wanted, (which, where)
+        moves_right_before(ws, which, where)
 
 
 @pytest.mark.parametrize("strategy", ["dependency", "round_robin", "fair_share"])
