@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 _FIELDS = {
     "agent": "agent", "cap": "required_capabilities", "command": "command", "deadline": "deadline", "description": "description",
-    "effort": "estimated_effort", "exclusive": "exclusive", "feature": "feature_id", "lane": "lane", "needs": "resources",
-    "not-before": "not_before", "parent": "parent_id", "prompt": "prompt", "retries": "max_attempts", "tag": "tags",
-    "timeout": "timeout", "value": "business_value",
+    "effort": "estimated_effort", "exclusive": "exclusive", "feature": "feature_id", "isolation": "isolation", "lane": "lane",
+    "needs": "resources", "not-before": "not_before", "parent": "parent_id", "prompt": "prompt", "retries": "max_attempts",
+    "tag": "tags", "timeout": "timeout", "value": "business_value",
 }  # fmt: skip
 _PARTS = {
     "criterion": ("validation_criteria", "success_criteria"),

@@ -100,6 +100,10 @@ Needs = Annotated[
 Exclusive = Annotated[
     str | None, Option("--exclusive", metavar="KEY", help="Never run beside another task with the same key.")
 ]
+TaskIsolation = Annotated[
+    str | None,
+    Option("--isolation", metavar="WHERE", help="Where it is worked on: shared or worktree; else as its agent or atms.yaml says."),
+]
 Every = Annotated[
     str | None, Option("--every", metavar="CRON", help="Do it again and again, like '30 3 * * *'; in local time.")
 ]

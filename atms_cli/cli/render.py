@@ -149,6 +149,7 @@ def _facts(task: Mapping[str, object], now: str) -> list[tuple[str, str]]:
         ("takes", ", ".join(strings(task["required_capabilities"]))),
         ("needs", ", ".join(strings(task["resources"]))),
         ("exclusive", str(task["exclusive"] or "")),
+        ("isolation", str(task["isolation"] or "")),
         ("tags", ", ".join(strings(task["tags"]))),
         ("effort", describe_duration(float(effort) * 60) if isinstance(effort, int | float) else ""),
         ("value", str(task["business_value"])),

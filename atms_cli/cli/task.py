@@ -75,6 +75,7 @@ def add(
     after_any: o.AfterAny = None,
     needs: o.Needs = None,
     exclusive: o.Exclusive = None,
+    isolation: o.TaskIsolation = None,
     every: o.Every = None,
     missed: o.Missed = None,
     rollup: o.Rollup = False,
@@ -95,7 +96,7 @@ def add(
         "required_capabilities": _each(cap), "command": command, "prompt": call.text(prompt), "agent": agent,
         "deadline": _time(call, deadline), "not_before": _time(call, not_before), "timeout": _duration(timeout),
         "max_attempts": None if retries is None else retries + 1, "lane": lane, "resources": _each(needs), "exclusive": exclusive,
-        "recurrence": _recurrence(every, missed), "rollup": rollup or None,
+        "isolation": isolation, "recurrence": _recurrence(every, missed), "rollup": rollup or None,
     })  # fmt: skip
     fields |= _nested(cwd, env, gate, criterion)
     others = {"soft": many(soft_after), "failure": many(after_failure), "always": many(after_any)}
@@ -207,6 +208,7 @@ def update(
     lane: o.Lane = None,
     needs: o.Needs = None,
     exclusive: o.Exclusive = None,
+    isolation: o.TaskIsolation = None,
     cwd: o.WorkingDirectory = None,
     env: o.Environment = None,
     deadline: o.Deadline = None,
@@ -221,6 +223,7 @@ def update(
         "required_capabilities": _each(cap), "command": command, "prompt": call.text(prompt), "agent": agent,
         "deadline": _time(call, deadline), "not_before": _time(call, not_before), "timeout": _duration(timeout),
         "max_attempts": None if retries is None else retries + 1, "lane": lane, "resources": _each(needs), "exclusive": exclusive,
+        "isolation": isolation,
     })  # fmt: skip
     changes |= _nested(cwd, env, gate, criterion)
     if clear:

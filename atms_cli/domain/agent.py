@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from atms_cli.domain.task import ISOLATIONS
 from atms_cli.errors import ConflictError, NotFoundError, UsageError
 
 TYPE_CHECKING = False
@@ -16,8 +17,6 @@ KINDS = ("command", "pull", "gemini", "agy", "claude", "codex")
 DRIVERLESS = ("command", "pull")
 #: What an agent may do without being asked: `edits` change files, `full` also run commands.
 APPROVALS = ("edits", "full")
-#: Where it works: in the tree as it is, or in a git worktree and on a branch of each task.
-ISOLATIONS = ("shared", "worktree")
 DEFAULTS: JsonObject = {
     "kind": "command",
     "command": None,

@@ -13,6 +13,7 @@ from atms_cli.domain.task import (
     CLOSED,
     COMPLEXITIES,
     DEFAULTS,
+    ISOLATIONS,
     PRIORITIES,
     TRANSITIONS,
     dependency_kind,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 EDITABLE = (
     "title", "description", "category", "priority", "complexity", "estimated_effort", "actual_effort", "business_value", "parent_id",
     "feature_id", "required_capabilities", "tags", "metadata", "context", "validation_criteria", "command", "prompt", "agent",
-    "lane", "resources", "exclusive", "rollup", "deadline", "not_before", "timeout", "max_attempts",
+    "lane", "resources", "exclusive", "isolation", "rollup", "deadline", "not_before", "timeout", "max_attempts",
 )  # fmt: skip
 #: Fields that hold a name or names, and what those name.
 _NAMED = {
@@ -81,7 +82,7 @@ def restored(present: Task, before: Task | None, undoes: JsonObject) -> Fact:
     return "task.restored", present["id"], {**undoes, "fields": fields}
 
 
-_CHOICES = {"category": CATEGORIES, "priority": PRIORITIES, "complexity": COMPLEXITIES}
+_CHOICES = {"category": CATEGORIES, "priority": PRIORITIES, "complexity": COMPLEXITIES, "isolation": ISOLATIONS}
 
 
 def check_fields(fields: Mapping[str, Json]) -> None:
@@ -89,7 +90,8 @@ def check_fields(fields: Mapping[str, Json]) -> None:
     for name, choices in _CHOICES.items():
         value = fields.get(name)
         if value is not None and value not in choices:
-            raise UsageError(f"`{value}` is not a {name}", f"choose one of: {', '.join(choices)}")
+            article = "an" if name[0] in "aeiou" else "a"
+            raise UsageError(f"`{value}` is not {article} {name}", f"choose one of: {', '.join(choices)}")
     for name, word in _NAMED.items():
         value = fields.get(name)
         names = value if isinstance(value, list | tuple) else () if value is None else (value,)

@@ -142,6 +142,7 @@ _KINDS: dict[str, Callable[[object], bool]] = {
             "agent",
             "lane",
             "exclusive",
+            "isolation",
             "run",
             "reason",
         ),

@@ -138,6 +138,7 @@ class Task(TypedDict):
     lane: str | None
     resources: list[str]  # named tokens that it holds while it runs
     exclusive: str | None  # no two tasks with the same key run at once
+    isolation: str | None  # where it is worked on (task.ISOLATIONS); as its agent or the workspace says, if not set
     place: Place | None
     recurrence: Recurrence | None  # of a template, from which the tasks that run are made
     rollup: bool  # nobody works on it: it ends with its children

@@ -20,6 +20,9 @@ CATEGORIES = (
 PRIORITIES = ("critical", "high", "medium", "low", "background")
 COMPLEXITIES = ("trivial", "simple", "moderate", "complex", "critical")
 
+#: Where attempts work: in the tree as it is, or each task in a git worktree of its own.
+ISOLATIONS = ("shared", "worktree")
+
 #: From each status to those that may follow. The diagram in docs/reference/tasks.md is made from this.
 TRANSITIONS: dict[str, tuple[str, ...]] = {
     "created": ("queued", "assigned", "in_progress", "validating", "completed", "blocked", "cancelled", "archived"),
@@ -98,6 +101,7 @@ DEFAULTS: dict[str, Json] = {
     "lane": None,
     "resources": [],
     "exclusive": None,
+    "isolation": None,
     "place": None,
     "recurrence": None,
     "rollup": False,

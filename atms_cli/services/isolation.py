@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 
 def is_apart(ws: Workspace, task: Task, agent: Agent) -> bool:
-    """Return whether an agent works on a task in a worktree; who names a directory elsewhere works there."""
+    """Return whether an agent works on a task in a worktree; who names a directory elsewhere works there.
+
+    What the task says beats what its agent says, and that the workspace.
+    """
     own = task["context"]["working_directory"] or ""
-    return (agent["isolation"] or ws.config["execution"]["isolation"]) == "worktree" and not own.startswith("/")
+    said = task["isolation"] or agent["isolation"] or ws.config["execution"]["isolation"]
+    return said == "worktree" and not own.startswith("/")
 
 
 def with_setup(ws: Workspace, task: Task, run: str, argv: list[str], *, is_set_up: bool) -> list[str]:

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, field  # noqa: TID253
 
 from atms_cli.domain import agent as agents
 from atms_cli.domain import config as defaults
-from atms_cli.domain import driver, gate, lanes, matching
+from atms_cli.domain import driver, gate, lanes, matching, task
 from atms_cli.domain.limits import parse_rate, parse_window
 from atms_cli.domain.moment import parse_duration
 from atms_cli.domain.shares import check_weights
@@ -99,7 +99,7 @@ class Stream(str):
 
 _CHOICES = {
     Strategy: lanes.STRATEGIES, Grouping: lanes.GROUPINGS, GateKind: gate.KINDS, Stage: gate.STAGES, Approval: agents.APPROVALS,
-    Stream: driver.STREAMS, Isolation: agents.ISOLATIONS, Merge: defaults.MERGES, Balance: matching.BALANCES,
+    Stream: driver.STREAMS, Isolation: task.ISOLATIONS, Merge: defaults.MERGES, Balance: matching.BALANCES,
 }  # fmt: skip
 _CHECKS: dict[type, Callable[[str], object]] = {Rate: parse_rate, Window: parse_window}
 _T = TypeVar("_T")

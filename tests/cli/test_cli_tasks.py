@@ -298,8 +298,8 @@ def test_changes_by_update(atms: Atms) -> None:
 def test_what_was_given_can_be_cleared(atms: Atms) -> None:
     options = {
         "agent": "eve", "cap": "sql", "command": "make", "criterion": "it works", "cwd": ".", "deadline": "2h", "description": "long",
-        "effort": "5", "env": "A=1", "exclusive": "db", "feature": "F1", "lane": "ops", "needs": "gpu", "not-before": "1h",
-        "parent": atms.add("Whole"), "retries": "1", "tag": "a", "timeout": "1h", "value": "much",
+        "effort": "5", "env": "A=1", "exclusive": "db", "feature": "F1", "isolation": "worktree", "lane": "ops",
+        "needs": "gpu", "not-before": "1h", "parent": atms.add("Whole"), "retries": "1", "tag": "a", "timeout": "1h", "value": "much",
     }  # fmt: skip
     plain = atms.task(atms.add("One"))
     one = atms.add("One", *(word for name, value in options.items() for word in (f"--{name}", value)))

@@ -181,3 +181,15 @@ def test_without_a_repository_nothing_is_started(atms: Atms) -> None:
     one = atms.add("Write it", "--command", "touch x")
     assert "is not in a git repository" in atms("run", "--drain", code=1).err
     assert atms.task(one)["status"] == "queued"
+
+
+def test_what_a_task_says_beats_its_agent_and_the_workspace(apart: Atms) -> None:
+    here = apart.add("Here", "--command", "pwd > here.txt", "--isolation", "shared")
+    apart("agent", "register", "tied", "--command", "pwd > there.txt", "--isolation", "shared")
+    there = apart.add("There", "--agent", "tied")
+    apart("task", "update", there, "--isolation", "worktree")
+    apart("run", "--drain")
+    assert (apart.root / "here.txt").read_text().strip() == str(apart.root)
+    assert (apart.root / "there.txt").read_text().strip().endswith(f".atms/worktrees/{there}")
+    assert "merge" not in apart.task(here)["result"]
+    assert "is not an isolation" in apart("task", "add", "x", "--isolation", "moon", code=2).err
