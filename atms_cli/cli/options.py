@@ -102,7 +102,11 @@ Exclusive = Annotated[
 ]
 TaskIsolation = Annotated[
     str | None,
-    Option("--isolation", metavar="WHERE", help="Where it is worked on: shared or worktree; else as its agent or atms.yaml says."),
+    Option(
+        "--isolation",
+        metavar="WHERE",
+        help="Where it is worked on: shared or worktree; else as its agent or atms.yaml says.",
+    ),
 ]
 Every = Annotated[
     str | None, Option("--every", metavar="CRON", help="Do it again and again, like '30 3 * * *'; in local time.")
