@@ -164,10 +164,21 @@ class Atms:
         self.until(there, f"{name} with `{content}`", timeout_s)
         return path.read_text(encoding="utf-8")
 
+    def processes(self, words: str = "") -> list[int]:
+        """Return the processes that belong to this workspace and have these words in their command line."""
+        return [pid for pid, command in processes(self.root).items() if words in command]
+
     def kill_keepers(self) -> None:
         """Kill the processes that watch the commands of loops here."""
-        for pid, command in processes(self.root).items():
-            if "keeper.lock" in command:
+        for pid in self.processes("keeper.lock"):
+            kill(pid)
+
+    def kill_all(self) -> None:
+        """Kill all that the workspace has started, whatever it starts meanwhile."""
+        # Keepers first: they must not see the end of what they watch.
+        self.kill_keepers()
+        while found := self.processes():
+            for pid in found:
                 kill(pid)
 
     def close(self) -> None:
