@@ -223,7 +223,7 @@ class FakeSettings:
         gates = document["gates"]
         assert isinstance(gates, dict)
         for name, fields in gates.items():
-            self._config["gates"][name] = {"name": name, **GATE_DEFAULTS, **fields}  # type: ignore[typeddict-item]
+            self._config["gates"][name] = {**GATE_DEFAULTS, "name": name, **fields}  # type: ignore[typeddict-item]
 
 
 class FakeWorkspace:
@@ -283,7 +283,7 @@ class FakeWorkspace:
         """Settings in memory are always the present ones."""
 
     def define_gate(self, name: str, **fields: object) -> Gate:
-        gate: Gate = {"name": name, "command": "true", **GATE_DEFAULTS, **fields}  # type: ignore[typeddict-item]
+        gate: Gate = {**GATE_DEFAULTS, "name": name, "command": "true", **fields}  # type: ignore[typeddict-item]
         self.config["gates"][name] = gate
         return gate
 

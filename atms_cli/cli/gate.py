@@ -65,7 +65,7 @@ def _table(call: Call, defined: Sequence[Gate]) -> str:
     rows = [
         (
             (gate["name"], "bold"), (gate["kind"], ""), ("required" if gate["required"] else "advisory", ""),
-            (", ".join(gate["stages"]), ""), (gate["command"], "dim"),
+            (", ".join(gate["stages"]), ""), (gates.command_text(gate), "dim"),
         )
         for gate in defined
     ]  # fmt: skip
@@ -74,8 +74,8 @@ def _table(call: Call, defined: Sequence[Gate]) -> str:
 
 def show(call: Call, name: o.GateName) -> None:
     """Show one gate."""
-    gate = gates.named(call.workspace.config["gates"], name)
-    call.answer(gate, [name], lambda: _table(call, [gate]))
+    found = gates.named(call.workspace.config["gates"], [name])
+    call.answer(found[0] if len(found) == 1 else found, [name], lambda: _table(call, found))
 
 
 def remove(call: Call, name: o.GateName) -> None:

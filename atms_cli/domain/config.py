@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         """How `atms run` executes attempts."""
 
         jobs: int
+        gate_jobs: int | None  # gates at once for one piece of work; None: as many as there are processors
         max_attempts: int
         retry_delay: float  # seconds, doubling with each attempt
         retry_delay_max: float
@@ -98,6 +99,7 @@ def default() -> Config:
         },
         "execution": {
             "jobs": 2,
+            "gate_jobs": None,
             "max_attempts": 3,
             "retry_delay": 1.0,
             "retry_delay_max": 300.0,

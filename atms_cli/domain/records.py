@@ -90,6 +90,14 @@ class Criteria(TypedDict):
 
     gates: list[str]
     success_criteria: list[str]
+    commands: list[Check]
+
+
+class Check(TypedDict):
+    """A command of one task alone that must end as expected."""
+
+    command: str
+    expect: NotRequired[Expectation]
 
 
 class Place(TypedDict, total=False):
@@ -210,17 +218,41 @@ class Attempt(TypedDict):
     usage: NotRequired[JsonObject]  # tokens and cost, of agents that say so
 
 
+class Expectation(TypedDict):
+    """How a command that passes ends, and what it prints."""
+
+    exit_codes: list[int]
+    output: list[str]  # regular expressions, each of which is found in what it prints
+    no_output: list[str]  # and none of these
+
+
+class ReportFile(TypedDict):
+    """A file that a gate's command writes, to be read for findings."""
+
+    path: str
+    format: str
+
+
 class Gate(TypedDict):
-    """A shell command that judges work."""
+    """A command that judges work, or with kind `review` a person who does."""
 
     name: str
     kind: str
-    command: str
+    command: str | list[str]  # a line of shell, or words that no shell reads; empty for a review
     required: bool
     stages: list[str]
+    group: str | None
+    depends_on: list[str]  # gates and groups that have to pass before it runs
+    when: JsonObject  # what must hold for it to be run at all (domain/conditions.py)
     timeout: float  # seconds
+    retries: int
     working_directory: str | None
     environment: dict[str, str]
+    expect: Expectation
+    reports: list[ReportFile]
+    thresholds: JsonObject
+    cache: bool | None  # None: as is usual for its kind (gate.is_cached)
+    inputs: list[str]  # globs of the files that its result depends on; none means all of them
 
 
 class GateResult(TypedDict):
@@ -237,6 +269,13 @@ class GateResult(TypedDict):
     coverage: JsonObject | None
     log: str | None
     reason: str | None
+    # Not in results of older journals:
+    attempts: NotRequired[int]  # how often its command ran; 0 if it did not
+    flaky: NotRequired[bool]  # it passed after it had failed
+    skip: NotRequired[str]  # why it was skipped: condition, unchanged or need
+    cached: NotRequired[bool]
+    cached_from: NotRequired[JsonObject]  # the `run` that passed, and `at` what time
+    reviewed_by: NotRequired[str]
 
 
 class Verdict(TypedDict):

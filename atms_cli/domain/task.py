@@ -130,7 +130,7 @@ NESTED_DEFAULTS: dict[str, dict[str, Json]] = {
     "context": {
         "working_directory": None, "environment": {}, "required_tools": [], "inputs": {}, "outputs": {}, "constraints": {},
     },
-    "validation_criteria": {"gates": [], "success_criteria": []},
+    "validation_criteria": {"gates": [], "success_criteria": [], "commands": []},
 }  # fmt: skip
 _FIELDS = (frozenset(DEFAULTS) | {"title"}) - {"status", "dependencies", "dependency_kinds"}
 #: How the other must end before a task may start; `soft` only asks to go first, if it can go at all.

@@ -187,15 +187,14 @@ def gates_of(ws: Workspace, task: Task) -> list[Gate]:
     """Return the gates that judge a task; one that is no longer defined cannot pass."""
     defined = ws.config["gates"]
     missing = [name for name in task["validation_criteria"]["gates"] if name not in defined]
-    found = gate.for_task(defined, [name for name in task["validation_criteria"]["gates"] if name in defined])
+    criteria = task["validation_criteria"]
+    found = gate.for_task(defined, [name for name in criteria["gates"] if name in defined], criteria["commands"])
     return [*found, *(_undefined(name) for name in missing)]
 
 
 def _undefined(name: str) -> Gate:
-    return {
-        "name": name, "kind": "custom", "required": True, "stages": ["task"], "timeout": 10.0, "working_directory": None, "environment": {},
-        "command": f"echo 'gate {name} is not defined in atms.yaml' >&2; exit 1",
-    }  # fmt: skip
+    command = f"echo 'gate {name} is not defined in atms.yaml' >&2; exit 1"
+    return {**gate.DEFAULTS, "name": name, "timeout": 10.0, "command": command}  # type: ignore[typeddict-item]
 
 
 def in_flight(task: Task | None, run: str) -> bool:

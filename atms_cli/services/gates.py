@@ -34,7 +34,7 @@ def launch(ws: Workspace, gate: Gate, run: str, task: Task | None, tree: str | N
     environ = environment(ws.environ, {**about, **gate["environment"]})
     return {
         "id": f"{run}.{gate['name']}",
-        "argv": ["/bin/sh", "-c", gate["command"]],
+        "argv": ["/bin/sh", "-c", gate["command"]] if isinstance(gate["command"], str) else [*gate["command"]],
         "cwd": _directory(tree or ws.tree, gate, task),
         "env": environ,
         "output": ws.run_files.path(run, log_name(gate)),
@@ -61,7 +61,8 @@ def judge_tasks(ws: Workspace, tasks: Sequence[Task]) -> JsonObject:
 
     verdicts: dict[str, Verdict] = {}
     for task in tasks:
-        chosen = gates.for_task(ws.config["gates"], task["validation_criteria"]["gates"])
+        criteria = task["validation_criteria"]
+        chosen = gates.for_task(ws.config["gates"], criteria["gates"], criteria["commands"])
         if chosen:
             verdicts[task["id"]] = run_all(ws, chosen, task=task)
     failed = {task_id: verdict for task_id, verdict in verdicts.items() if not verdict["passed"]}
@@ -101,11 +102,12 @@ def select(
     defined = ws.config["gates"]
     task = ws.store.reading().task(task_id) if task_id else None
     if names:
-        return [gates.named(defined, name) for name in names], task
+        return gates.named(defined, names), task
     if stage is not None:
         return gates.at_stage(defined, stage), task
     if task is not None:
-        return gates.for_task(defined, task["validation_criteria"]["gates"]), task
+        criteria = task["validation_criteria"]
+        return gates.for_task(defined, criteria["gates"], criteria["commands"]), task
     return list(defined.values()), task
 
 
@@ -131,7 +133,7 @@ def add(ws: Workspace, name: str, fields: JsonObject) -> Gate:
 def remove(ws: Workspace, name: str) -> None:
     """Take a gate out of atms.yaml."""
     people_only(ws, "change gates", _WHY)
-    gates.named(ws.config["gates"], name)
+    gates.named(ws.config["gates"], [name])
 
     def change(document: dict[str, object]) -> None:
         section = document["gates"]

@@ -84,8 +84,7 @@ def check_gates(ws: Workspace, fields: JsonObject) -> None:
         return
     from atms_cli.domain.gate import named
 
-    for name in asked:
-        named(ws.config["gates"], str(name))
+    named(ws.config["gates"], [str(name) for name in asked])
 
 
 def _with_blockers(read: ReadModel, task_id: str) -> Task:

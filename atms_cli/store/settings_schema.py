@@ -10,12 +10,12 @@ import msgspec  # noqa: TID253
 from msgspec import Meta, Struct, field  # noqa: TID253
 
 from atms_cli.domain import agent as agents
+from atms_cli.domain import conditions, driver, gate, lanes, matching, task
 from atms_cli.domain import config as defaults
-from atms_cli.domain import driver, gate, lanes, matching, task
 from atms_cli.domain.limits import parse_rate, parse_window
 from atms_cli.domain.moment import parse_duration
 from atms_cli.domain.shares import check_weights
-from atms_cli.errors import AtmsError, UsageError
+from atms_cli.errors import AtmsError, CycleError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -188,6 +188,10 @@ class Execution(_Section):
     """How `atms run` executes attempts."""
 
     jobs: Annotated[int, Meta(ge=1, le=1000, description="Attempts at once, over all agents.")] = _EXECUTION["jobs"]
+    gate_jobs: Annotated[
+        Annotated[int, Meta(ge=1, le=1000)] | None,
+        Meta(description="Gates at once for one piece of work; as many as there are processors if not set."),
+    ] = None
     max_attempts: Annotated[int, Meta(ge=1, description="Attempts before a task has failed.")] = _EXECUTION[
         "max_attempts"
     ]
@@ -257,18 +261,91 @@ class Features(_Section):
     file: Annotated[str | None, Meta(description="FEATURES.json, else TASKS.json, when not set.")] = None
 
 
-class GateDefinition(_Section):
-    """A quality gate: a shell command that passes with exit code 0."""
+class Expectation(_Section):
+    """How a command that passes ends, and what it prints."""
 
-    command: Text
+    exit_codes: Annotated[list[int], Meta(description="It passes with one of these.")] = field(
+        default_factory=lambda: list(_GATE["expect"]["exit_codes"])
+    )
+    output: Annotated[list[str], Meta(description="Regular expressions; each has to be found in what it prints.")] = []
+    no_output: Annotated[list[str], Meta(description="Regular expressions of which none may be found there.")] = []
+
+
+class ReportDefinition(_Section):
+    """A file that a gate's command writes."""
+
+    path: Annotated[Text, Meta(description="From where the gate runs; {reports} is a directory of this run alone.")]
+    format: Annotated[Text, Meta(description="What it is; `auto` looks at what is in it.")] = "auto"
+
+
+class Condition(_Section, omit_defaults=True):
+    """What must hold of the task, of what has changed and of other gates; all that is said. What is not known rules nothing out."""
+
+    category: Annotated[list[str] | str, Meta(description="Of the task; one of these.")] = []
+    priority: Annotated[list[str] | str, Meta(description="Of the task; one of these.")] = []
+    complexity: Annotated[list[str] | str, Meta(description="Of the task; one of these.")] = []
+    tags: Annotated[list[str] | str, Meta(description="The task has at least one of these.")] = []
+    paths: Annotated[
+        list[str] | str,
+        Meta(description="Globs; something that one means has changed. Also what {files} is limited to."),
+    ] = []
+    gates: Annotated[
+        dict[str, list[str] | str],
+        Meta(description="Gates, and the status that each must have, like passed or failed."),
+    ] = {}
+    all_of: Annotated[list[Condition], Meta(description="Conditions that all hold.")] = []
+    any_of: Annotated[list[Condition], Meta(description="Conditions of which one holds.")] = []
+    not_: Annotated[Condition | None, Meta(description="A condition that does not hold.")] = field(
+        default=None, name="not"
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("category", "priority", "complexity", "tags", "paths"):
+            setattr(self, name, _listed(getattr(self, name)))
+        self.gates = {name: _listed(statuses) for name, statuses in self.gates.items()}
+        _refuse(conditions.check, msgspec.to_builtins(self))
+
+
+def _listed(words: list[str] | str) -> list[str]:
+    return [words] if isinstance(words, str) else words
+
+
+class GateDefinition(_Section):
+    """A quality gate: a command that passes with exit code 0, or as `expect` says; of kind `review`, a person who approves."""
+
+    command: Annotated[
+        list[Text] | str,
+        Meta(description="A line of shell, or a list of words that no shell reads; {files} are the files to look at."),
+    ] = _GATE["command"]
     kind: GateKind = _GATE["kind"]
     required: bool = True
     stages: Annotated[list[Stage], Meta(description="When it is run; for each task, when nothing is said.")] = field(
         default_factory=lambda: list(_GATE["stages"])
     )
+    group: Annotated[
+        Text | None, Meta(description="A name for several gates, for `depends_on` and the command line.")
+    ] = None
+    depends_on: Annotated[
+        list[Text], Meta(description="Gates and groups that have to pass first; if one does not, this one is skipped.")
+    ] = []
+    when: Annotated[Condition, Meta(description="Run it only if this holds.")] = field(default_factory=Condition)
     timeout: Duration = _GATE["timeout"]
+    retries: Annotated[int, Meta(ge=0, le=10, description="Runs after one that did not pass; the result says so.")] = 0
     working_directory: str | None = None
     environment: dict[str, str] = {}
+    expect: Expectation = field(default_factory=Expectation)
+    reports: Annotated[
+        list[ReportDefinition | Text],
+        Meta(description="Files to read for findings; one that cannot be read fails the gate."),
+    ] = []
+    thresholds: Annotated[dict[str, Any], Meta(description="Limits on what the reports say.")] = {}
+    cache: Annotated[
+        bool | None,
+        Meta(description="Whether a pass holds while the files and the command stay the same; by its kind if not set."),
+    ] = None
+    inputs: Annotated[
+        list[Text], Meta(description="Globs of the files that its result depends on; all that git knows if not set.")
+    ] = []
 
 
 class AgentDefinition(_Section):
@@ -346,7 +423,7 @@ def parse(document: JsonObject) -> Config:
     ):
         config[name] = config[name] or _plain(section())
     config["queue"]["lanes"] = {name: lane or _plain(Lane()) for name, lane in config["queue"]["lanes"].items()}
-    config["gates"] = {name: {"name": name, **gate} for name, gate in _whole(found.gates, GateDefinition).items()}
+    config["gates"] = _gates(found.gates)
     config["agents"] = _whole(found.agents, AgentDefinition)
     config["drivers"] = config["drivers"] or {}
     _check_drivers(config["drivers"])
@@ -357,6 +434,19 @@ def parse(document: JsonObject) -> Config:
             raise ValueError(f"agents.{name}: {error.message}") from error
     checked: Config = config
     return checked
+
+
+def _gates(definitions: Mapping[str, GateDefinition | str] | None) -> dict[str, Any]:
+    gates: dict[str, Any] = {name: {"name": name, **gate} for name, gate in _whole(definitions, GateDefinition).items()}
+    for each in gates.values():
+        each["reports"] = [{"path": it, "format": "auto"} if isinstance(it, str) else it for it in each["reports"]]
+    try:
+        gate.check(gates)
+    except CycleError as error:
+        raise ValueError(f"gates: {error.message}") from error
+    except UsageError as error:
+        raise ValueError(f"gates.{error.message}; {error.hint}") from error
+    return gates
 
 
 def _check_drivers(drivers: Mapping[str, Any]) -> None:

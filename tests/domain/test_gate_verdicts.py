@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atms_cli.domain import gate as gates
-from atms_cli.errors import NotFoundError
+from atms_cli.errors import AtmsError, NotFoundError
 
 if TYPE_CHECKING:
     from atms_cli.domain.records import Gate, GateResult, JsonObject
@@ -18,7 +18,7 @@ STATUSES = ("exited", "signalled", "timed_out", "stalled", "killed", "vanished",
 
 
 def made(name: str, **fields: object) -> Gate:
-    return {"name": name, "command": "true", **gates.DEFAULTS, **fields}  # type: ignore[typeddict-item]
+    return {**gates.DEFAULTS, "name": name, "command": "true", **fields}  # type: ignore[typeddict-item]
 
 
 def result(*, passed: bool, required: bool, name: str = "g") -> GateResult:
@@ -83,3 +83,86 @@ def test_which_gates_judge_a_task() -> None:
     with pytest.raises(NotFoundError) as refusal:
         gates.for_task(defined, ["nope"])
     assert refusal.value.hint == "known gates: tests, slow, lint"
+
+
+def refusal_of(**definitions: Gate) -> str:
+    with pytest.raises(AtmsError) as refusal:
+        gates.check(definitions)
+    return refusal.value.message
+
+
+def test_definitions_that_cannot_be_run_are_refused() -> None:
+    assert refusal_of(a=made("a", command="")) == "a: it has no command"
+    assert refusal_of(a=made("a", kind="review")) == "a: a review has no command"
+    assert refusal_of(a=made("a", depends_on=["b"])) == "a: it depends on `b`, which is not defined"
+    assert refusal_of(a=made("a", group="b"), b=made("b")) == "a: the group `b` has the name of a gate"
+    assert (
+        refusal_of(a=made("a", when={"gates": {"b": ["passed"]}}))
+        == "a: its condition is about `b`, which is not defined"
+    )
+    assert "no regular expression" in refusal_of(
+        a=made("a", expect={"exit_codes": [0], "output": ["("], "no_output": []})
+    )
+    assert "no exit code" in refusal_of(a=made("a", expect={"exit_codes": [256], "output": [], "no_output": []}))
+    review = made("r", kind="review", command="")
+    assert refusal_of(r=review, a=made("a", depends_on=["r"])) == "a: it depends on the review `r`"
+
+
+def test_a_circle_is_shown() -> None:
+    circle = {
+        "a": made("a", depends_on=["b"]),
+        "b": made("b", when={"gates": {"c": ["passed"]}}),
+        "c": made("c", depends_on=["a"]),
+    }
+    assert refusal_of(**circle) == "dependencies would form a cycle: a -> b -> c -> a"
+    assert refusal_of(a=made("a", group="g", depends_on=["g"]), b=made("b", group="g", depends_on=["a"])).endswith(
+        "a -> b -> a"
+    )
+
+
+def test_what_a_gate_depends_on_comes_along() -> None:
+    defined = {
+        "build": made("build", stages=["manual"], required=False),
+        "unit": made("unit", group="fast", stages=["manual"], depends_on=["build"]),
+        "lint": made("lint", group="fast", stages=["manual"]),
+        "all": made("all", depends_on=["fast"]),
+    }
+    gates.check(defined)
+    assert [gate["name"] for gate in gates.for_task(defined, [])] == ["build", "unit", "lint", "all"]
+    assert [gate["name"] for gate in gates.named(defined, ["fast"])] == ["unit", "lint"]
+    own = gates.for_task(defined, [], [{"command": "./check"}])[-1]
+    assert (own["name"], own["command"], own["required"]) == ("check-1", "./check", True)
+
+
+@pytest.mark.parametrize(
+    ("expect", "code", "output", "reason"),
+    [
+        ({"exit_codes": [1, 3]}, 3, "", None),
+        ({"exit_codes": [1, 3]}, 0, "", "exit code 0, not 1 or 3"),
+        ({"output": ["^ok$"]}, 0, "first\nok\n", None),
+        ({"output": ["^ok$"]}, 0, "not ok", "its output has nothing like `^ok$`"),
+        ({"no_output": ["warn\\w*"]}, 0, "some warnings", "its output has `warnings`"),
+        ({"output": ["ok"]}, 1, "ok", "exit code 1"),
+    ],
+)
+def test_what_is_expected(expect: dict[str, object], code: int, output: str, reason: str | None) -> None:
+    gate = made("g", expect={"exit_codes": [0], "output": [], "no_output": [], **expect})
+    assert gates.judge(gate, {"status": "exited", "exit_code": code}, None, output)["reason"] == reason
+
+
+def test_what_was_skipped_speaks_against_nothing_unless_a_need_failed() -> None:
+    gate = made("g")
+    assert gates.verdict([gates.skipped(gate, "condition", "why"), gates.skipped(gate, "unchanged", "why")])["passed"]
+    assert not gates.verdict([gates.skipped(gate, "need", "why")])["passed"]
+    advisory = made("a", required=False)
+    assert gates.verdict([gates.skipped(advisory, "need", "why")])["passed"]
+
+
+def test_a_review_is_all_that_is_missing() -> None:
+    review = made("r", kind="review", command="")
+    waiting = gates.reviewed(review, None)
+    assert gates.awaits_review(gates.verdict([result(passed=True, required=True), waiting]))
+    assert not gates.awaits_review(gates.verdict([result(passed=False, required=True), waiting]))
+    assert not gates.awaits_review(gates.verdict([result(passed=True, required=True)]))
+    approved = gates.reviewed(review, {"by": "ann"})
+    assert (approved["status"], approved["reviewed_by"]) == ("passed", "ann")

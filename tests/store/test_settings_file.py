@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atms_cli.domain import config as defaults
+from atms_cli.domain import gate
 from atms_cli.errors import AtmsError
 from atms_cli.store import creation, settings
 from atms_cli.store.settings import Settings
@@ -64,10 +65,7 @@ def test_short_forms(root: Path) -> None:
     config = written(
         root, "gates:\n  tests: pytest -q\nagents:\n  anton: ./work\nclaims: {lease: 1h30m}\nqueue: {ageing: 90}\n"
     ).load()
-    assert config["gates"]["tests"] == {
-        "name": "tests", "command": "pytest -q", "kind": "custom", "required": True, "stages": ["task"], "timeout": 600.0,
-        "working_directory": None, "environment": {},
-    }  # fmt: skip
+    assert config["gates"]["tests"] == {**gate.DEFAULTS, "name": "tests", "command": "pytest -q"}
     assert config["agents"]["anton"]["command"] == "./work"
     assert (config["claims"]["lease"], config["queue"]["ageing"]) == (5400.0, 90.0)
 
@@ -88,7 +86,20 @@ def test_short_forms(root: Path) -> None:
         ("queue: {ageing: soon}\n", "`soon` is not a duration"),
         ("execution: {jobs: 0}\n", "execution.jobs"),
         ("execution: {timeout: -5s}\n", "execution.timeout"),
-        ("gates: {a: {command: ''}}\n", "gates.a.command"),
+        ("gates: {a: {command: ''}}\n", "gates.a: it has no command"),
+        ("gates: {a: {command: []}}\n", "gates.a: it has no command"),
+        ("gates: {a: {command: x, kind: review}}\n", "gates.a: a review has no command"),
+        ("gates: {a: {command: x, depends_on: [b]}}\n", "gates.a: it depends on `b`"),
+        ("gates: {a: {command: x, depends_on: [b]}, b: {command: x, depends_on: [a]}}\n", "a -> b -> a"),
+        ("gates: {b: x, a: {command: x, when: {category: red}}}\n", "gates.a.when: `red` is not a category"),
+        ("gates: {a: {command: x, when: {any_of: [{paths: '{'}]}}}\n", "gates.a.when.any_of.0: `{` is no glob"),
+        ("gates: {a: {command: x, when: {colour: red}}}\n", "gates.a.when: Object contains unknown field `colour`"),
+        ("gates: {a: {command: x, inputs: ['{']}}\n", "gates.a: `{` is no glob"),
+        ("gates: {a: {command: x, expect: {output: ['(']}}}\n", "gates.a: `(` is no regular expression"),
+        ("gates: {a: {command: x, expect: {exit_codes: [300]}}}\n", "gates.a: 300 is no exit code"),
+        ("gates: {a: {command: x, retries: -1}}\n", "gates.a.retries"),
+        ("gates: {a: {command: x, timeout: 0}}\n", "gates.a.timeout"),
+        ("execution: {gate_jobs: 0}\n", "execution.gate_jobs"),
         ("gates: {a: {command: x, stages: [never]}}\n", "gates.a.stages.0"),
         ("gates: {a: 5}\n", "gates.a"),
         ("agents: {shell: work}\n", "always there"),
