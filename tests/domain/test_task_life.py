@@ -204,7 +204,7 @@ def test_a_new_task_has_all_fields_and_holds_only_what_differs() -> None:
     assert set(tasks.DEFAULTS) <= set(task)
     assert (task["status"], task["queued_at"], task["created_at"]) == ("queued", START, START)
     assert task["context"]["environment"] == {}
-    assert task["validation_criteria"] == {"gates": [], "success_criteria": []}
+    assert task["validation_criteria"] == {"gates": [], "success_criteria": [], "commands": []}
 
 
 @pytest.mark.parametrize("title", ["", "   ", "x" * 501, None, 5])
