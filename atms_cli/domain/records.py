@@ -278,6 +278,20 @@ class GateResult(TypedDict):
     reviewed_by: NotRequired[str]
 
 
+class Finding(TypedDict):
+    """Something that a tool has found, whatever tool it was (domain/reports)."""
+
+    tool: str
+    rule: str
+    level: str  # error, warning or note
+    message: str
+    path: str | None  # from the root of the tree
+    line: int | None
+    column: int | None
+    fingerprint: str  # stays the same when lines move
+    detail: NotRequired[str]  # what a failed test printed
+
+
 class Verdict(TypedDict):
     """Gate results and what they mean together."""
 
