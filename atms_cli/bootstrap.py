@@ -34,6 +34,7 @@ class OpenWorkspace:
         self._config: Config | None = None
         self._roadmap: str | None = None
         self._worktrees: ports.Worktrees | None = None
+        self._templates: ports.Templates | None = None
         self._roadmap_seen: tuple[int, int, int] | None = None
 
     @property
@@ -125,6 +126,15 @@ class OpenWorkspace:
 
             self._worktrees = Worktrees(self.root, join(self.directory, paths.WORKTREES), self.environ)
         return self._worktrees
+
+    @property
+    def templates(self) -> ports.Templates:
+        """Return the templates of prompts."""
+        if self._templates is None:
+            from atms_cli.store.templates import Templates
+
+            self._templates = Templates(self.root)
+        return self._templates
 
     @property
     def repository(self) -> ports.Repository:

@@ -62,6 +62,12 @@ class GatesFailedError(AtmsError):
     code = "gates_failed"
 
 
+class PromptError(AtmsError):
+    """What an agent is to be told cannot be put together."""
+
+    code = "prompt"
+
+
 class UnavailableError(AtmsError):
     """Try again later: a lock is held, a rate is limited."""
 

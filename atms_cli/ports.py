@@ -308,6 +308,22 @@ class RunFiles(Protocol):
         """Return the JSON lines of a file as values, and its other lines; of a long file, of its two ends."""
 
 
+class Templates(Protocol):
+    """Templates of prompts, by their paths from the root, and other words of the repository (store/templates.py)."""
+
+    def render(self, name: str | None, values: Mapping[str, object]) -> str:
+        """Return a prompt: a template filled in, the built-in one unless another is named."""
+
+    def problem(self, name: str) -> str | None:
+        """Say what is wrong with a template, or None."""
+
+    def check(self, files: Mapping[str, str]) -> None:
+        """Refuse templates that cannot be filled in; they are given by the settings that name them."""
+
+    def read(self, names: Sequence[str]) -> tuple[str, str] | None:
+        """Return the first of some files that exists, by name and text."""
+
+
 class Runner(Protocol):
     """Running commands to their end, in this process."""
 
@@ -356,6 +372,8 @@ class Workspace(Protocol):
     def run_files(self) -> RunFiles: ...
     @property
     def worktrees(self) -> Worktrees: ...
+    @property
+    def templates(self) -> Templates: ...
     @property
     def repository(self) -> Repository: ...
     @property

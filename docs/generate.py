@@ -13,8 +13,10 @@ from atms_cli.cli.app import built
 from atms_cli.cli.call import COMMON
 from atms_cli.cli.registry import GROUPS, SINGLE, command_name
 from atms_cli.domain.moment import describe_duration
+from atms_cli.domain.prompt import OPTIONAL, VARIABLES
 from atms_cli.domain.task import CLOSED, EVENTS, TRANSITIONS
 from atms_cli.store.settings_schema import json_schema
+from atms_cli.store.templates import DEFAULT_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +81,51 @@ gates:
 agents:
   worker: ./work-on-it.sh {prompt_file}
 ```
+"""
+_PROMPTS_INTRODUCTION = """\
+# Prompts
+
+What an agent is told of a task is made from a template, in the language of [Jinja](https://jinja.palletsprojects.com/templates/). The
+built-in one is [below](#the-built-in-template). For another, name a file of the repository, from its root:
+
+```yaml
+execution:
+  prompt: prompts/task.md            # for all agents
+agents:
+  reviewer:
+    command: ./review.sh {prompt_file}
+    prompt: prompts/review.md        # for this one
+```
+
+```sh
+atms task show ID --prompt           # what would be told now; --json also says to whom, and from which template
+```
+
+Templates are strict. A variable or member that there is not is an error that says which there are, and so is a slip of grammar.
+`atms config set`, `atms config validate`, `atms doctor` and `atms run` look for them before anything is started; an agent whose template
+has gone wrong meanwhile gets nothing more until it is mended. What can only be known while a prompt is made halts the agent then, and the
+attempt does not count.
+
+A template may take parts of another one. This one is the built-in with its conventions replaced:
+
+```jinja
+{% extends "default" %}
+{% block conventions %}
+
+Work in small commits.
+{% endblock %}
+```
+
+The blocks are `task`, `feature`, `context`, `criteria`, `dependencies`, `conventions`, `failure`, `end`.
+`{% include "prompts/rules.md" %}` brings in another file.
+
+Texts of tasks, features and logs are only ever filled in: braces in them mean nothing. Templates run in Jinja's sandbox. Beside its own
+filters there are `fenced` (a block of code that nothing in the text can end) and `json`.
+
+When a task begins its first attempt there is no `failure`, without a feature no `feature`, and so on: ask first, `{% if failure %}`.
+The conventions are those of `execution.conventions`, at most 16000 characters; an agent that reads the file by itself (`reads` of its
+[driver](configuration.md#drivers)) is not told it again.
+
 """
 _NAMED = {"gates": "gates.NAME", "agents": "agents.NAME"}
 
@@ -254,9 +301,24 @@ def _value(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     return words.get(" ".join(kind) if isinstance(kind, list) else kind, str(kind))
 
 
+# prompts.md
+
+
+def _prompts() -> str:
+    parts = [_NOTICE, _PROMPTS_INTRODUCTION, "## Variables\n\n"]
+    for name, shape in VARIABLES.items():
+        members = shape[0] if isinstance(shape, list) else shape
+        kind = "a list" if isinstance(shape, list) else "may be nothing" if name in OPTIONAL else ""
+        rows = "".join(f"| `{member}` | {_cell(words)} |\n" for member, words in members.items())
+        parts.append(f"### {name}{f', {kind}' if kind else ''}\n\n| Member | Is |\n| --- | --- |\n{rows}\n")
+    with open(DEFAULT_FILE, encoding="utf-8") as file:
+        return "".join([*parts, "## The built-in template\n\n```jinja\n", file.read(), "```\n"])
+
+
 _FILES: dict[str, Callable[[], str]] = {
     "cli.md": _cli,
     "tasks.md": _tasks,
+    "prompts.md": _prompts,
     "configuration.md": _configuration,
     "atms.schema.json": _schema,
 }

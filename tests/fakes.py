@@ -14,6 +14,7 @@ from atms_cli.domain.moment import to_iso, to_ms
 from atms_cli.errors import ConflictError
 from atms_cli.store.jsonedit import amend
 from atms_cli.store.memory import in_memory
+from atms_cli.store.templates import Templates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -203,6 +204,20 @@ class FakeWorktrees:
         return f"diff {base} {commit}"
 
 
+class FakeTemplates(Templates):
+    """Templates whose files are in a dictionary."""
+
+    def __init__(self) -> None:
+        super().__init__("/nowhere")
+        self.files: dict[str, str] = {}
+
+    def _text(self, name: str) -> str | None:
+        return self.files.get(name) if name in self.files else super()._text(name)
+
+    def _stamp(self, name: str) -> tuple[int, int, int] | None:
+        return (hash(self.files[name]), 0, 0) if name in self.files else super()._stamp(name)
+
+
 class FakeSettings:
     """atms.yaml in a dictionary; only gates can be edited."""
 
@@ -247,6 +262,7 @@ class FakeWorkspace:
         self.holder: str | None = None
         self.network: tuple[str, str] | None = None
         self.worktrees = FakeWorktrees()
+        self.templates = FakeTemplates()
         self.plugged: dict[str, Mapping[str, object]] = {}
 
     def acting_as(self, agent: str | None) -> FakeWorkspace:

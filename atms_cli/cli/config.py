@@ -102,7 +102,10 @@ def path(call: Call) -> None:
 
 def validate(call: Call) -> None:
     """Check atms.yaml."""
+    from atms_cli.services import prompts
+
     call.workspace.settings.load()
+    prompts.check(call.workspace)
     call.answer({"valid": True}, [], lambda: f"{call.workspace.settings.path} is good")
 
 

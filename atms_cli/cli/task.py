@@ -169,10 +169,11 @@ def list_(
 def show(call: Call, task_id: o.TaskId, prompt: o.ShowPrompt = False) -> None:
     """Show everything about a task."""
     if prompt:
-        from atms_cli.services.attempts import prompt_for
+        from atms_cli.services import preview
 
-        text_of_prompt = prompt_for(call.workspace, task_id)
-        call.answer({"prompt": text_of_prompt}, [text_of_prompt.rstrip()], text_of_prompt.rstrip)
+        told = preview.of(call.workspace, task_id)
+        text_of_prompt = str(told["prompt"]).rstrip()
+        call.answer(told, [text_of_prompt], lambda: text_of_prompt)
         return
     task = service.show(call.workspace, task_id)
 

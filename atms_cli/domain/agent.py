@@ -25,6 +25,7 @@ DEFAULTS: JsonObject = {
     "env": {},
     "approval": "edits",
     "isolation": None,
+    "prompt": None,
     "specialization": None,
     "capabilities": [],
     "languages": [],

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
         isolation: str  # where attempts work: shared or worktree
         setup: str | None  # a shell command that makes a new worktree fit for work
         merge: str  # how a worktree's branch comes back: fast-forward, squash or none
+        prompt: str | None  # a template of the prompt, from the root; None for the built-in one
+        conventions: str | None  # the file with the repository's conventions; None for the first usual one, "" for none
 
     class Claims(TypedDict):
         """How agents that claim for themselves hold tasks."""
@@ -110,6 +112,8 @@ def default() -> Config:
             "isolation": "shared",
             "setup": None,
             "merge": "fast-forward",
+            "prompt": None,
+            "conventions": None,
         },
         "claims": {"lease": 1800.0},
         "budget": {"task_usd": 25.0, "task_tokens": None, "day_usd": 250.0, "day_tokens": None, "prices": {}},

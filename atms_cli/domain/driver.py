@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         prompt: list[str]
         stdin: bool  # whether the prompt goes to standard input
         env: dict[str, str]
+        reads: list[str]  # files of conventions that it reads by itself
         stream: str
 
 
@@ -41,6 +42,7 @@ BUILT_IN: dict[str, Driver] = {
         "stdin": True,
         # Every worktree is a folder that it does not know, and a second node process would only be one more to end.
         "env": {**_PLAIN_OUTPUT, "GEMINI_CLI_TRUST_WORKSPACE": "true", "GEMINI_CLI_NO_RELAUNCH": "true"},
+        "reads": ["GEMINI.md"],
         "stream": "gemini",
     },
     "agy": {
@@ -52,6 +54,7 @@ BUILT_IN: dict[str, Driver] = {
         "prompt": ["-p", "{prompt}"],
         "stdin": False,
         "env": {**_PLAIN_OUTPUT},
+        "reads": ["AGENTS.md", "GEMINI.md"],
         "stream": "agy",
     },
     "claude": {
@@ -66,6 +69,7 @@ BUILT_IN: dict[str, Driver] = {
         "prompt": [],
         "stdin": True,
         "env": {**_PLAIN_OUTPUT},
+        "reads": ["AGENTS.md", "CLAUDE.md"],
         "stream": "claude",
     },
     "codex": {
@@ -78,6 +82,7 @@ BUILT_IN: dict[str, Driver] = {
         "prompt": ["-"],
         "stdin": True,
         "env": {**_PLAIN_OUTPUT},
+        "reads": ["AGENTS.md"],
         "stream": "codex",
     },
 }
@@ -85,7 +90,7 @@ BUILT_IN: dict[str, Driver] = {
 STREAMS = ("plain", "gemini", "claude", "codex", "agy")
 #: Of a driver that says no more than its `argv`.
 DEFAULTS: JsonObject = {
-    "approvals": {}, "model": [], "new": [], "resume": [], "prompt": [], "stdin": True, "env": {}, "stream": "plain",
+    "approvals": {}, "model": [], "new": [], "resume": [], "prompt": [], "stdin": True, "env": {}, "reads": [], "stream": "plain",
 }  # fmt: skip
 #: A longer argument is not taken by every system (Linux: 128 KiB); the agent is sent to the file then.
 _MOST_ARGUMENT_BYTES = 100_000

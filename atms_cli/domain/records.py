@@ -190,6 +190,7 @@ class Agent(TypedDict):
     env: dict[str, str]
     approval: str  # what it may do without being asked (agent.APPROVALS)
     isolation: str | None  # where it works (agent.ISOLATIONS); as the workspace says, if not set
+    prompt: str | None  # the template of what it is told; as the workspace says, if not set
     specialization: str | None
     capabilities: list[str]
     languages: list[str]

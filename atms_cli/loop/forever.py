@@ -22,7 +22,7 @@ from atms_cli.errors import (
 )
 from atms_cli.loop.recovery import recover
 from atms_cli.loop.tick import Desk, Ended, Order
-from atms_cli.services import agents, attempts, dispatch, drivers, features, health
+from atms_cli.services import agents, attempts, dispatch, drivers, features, health, prompts
 from atms_cli.store import paths
 from atms_cli.store.lock import Lock, holder
 from atms_cli.system.keeper_client import Keeper, KeeperGone, Refused
@@ -124,6 +124,7 @@ class Loop:
                 f"{self._ws.root} is not in a git repository, so it has no worktrees",
                 "make it one (git init), or: atms config set execution.isolation shared",
             )
+        prompts.check(self._ws)
         for words in drivers.problems(self._ws, agents.known(self._ws, self._ws.store.reading())):
             self._report({"type": "warning", "text": words})
         self._report({"type": "run_started", "workspace": self._ws.root, "jobs": self._desk.jobs})
@@ -297,6 +298,7 @@ class Loop:
         before = self._ws.config
         try:
             self._ws.reload_config()
+            prompts.check(self._ws)
             jobs = self._ws.config["execution"]["jobs"]
             self._desk.jobs = self._plan.jobs or jobs
         except AtmsError as error:

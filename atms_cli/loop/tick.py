@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from atms_cli.domain import agent as agents
 from atms_cli.domain import budget
 from atms_cli.domain import gate as gates
-from atms_cli.errors import AtmsError
+from atms_cli.errors import AtmsError, PromptError
 from atms_cli.services import attempts, dispatch, isolation, measures, recurrence
 from atms_cli.services import gates as gate_service
 from atms_cli.services.consequences import follow
@@ -191,7 +191,8 @@ class Desk:
                 orders.append(Order(attempts.launch(self.ws, start), self.ws.run_files.prepare(start.run)))
             except AtmsError as error:
                 words = f"{error.message}; {error.hint}" if error.hint else error.message
-                self.unstartable.append(Ended(start.run, {"status": "unstartable", "error": words}))
+                untold = {"untold": True} if isinstance(error, PromptError) else {}
+                self.unstartable.append(Ended(start.run, {"status": "unstartable", "error": words, **untold}))
         return orders
 
     def take(self, start: attempts.Start) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from atms_cli.domain import agent as agents
-from atms_cli.domain import attempt, decisions, driver, gate, lanes, matching, moment, prompt, trouble
+from atms_cli.domain import attempt, decisions, driver, gate, lanes, matching, moment, trouble
 from atms_cli.domain.budget import usage_in
 from atms_cli.errors import AtmsError, UsageError
-from atms_cli.services import budget, drivers, isolation
+from atms_cli.services import budget, drivers, isolation, prompts
 from atms_cli.services import gates as gate_service
 from atms_cli.services.agents import known
 
@@ -24,11 +24,9 @@ if TYPE_CHECKING:
 
 #: Tasks looked at for what nobody here can run.
 _MOST_CANDIDATES = 1000
-_LOG_LINES = 40
-_LOG_CHARACTERS = 4000
+OUTPUT = prompts.OUTPUT
 #: Of conflicts, so many files are named.
 _MOST_FILES = 5
-OUTPUT = "output.log"
 #: Names the worktree that an attempt works in; without it, it works in the tree as it is.
 _APART = "worktree"
 #: An agent that fails so often in a row rests, twice as long each time until it gets through: a circuit breaker.
@@ -101,7 +99,9 @@ def launch(ws: Workspace, start: Start) -> JsonObject:
     task, agent, execution = start.task, start.agent, ws.config["execution"]
     used = start.driver
     session = drivers.session_of(ws, task, agent, used, start.run)
-    text = "" if task["command"] else prompt_of(ws, task, is_continued=not session.is_new)
+    text = ""
+    if not task["command"]:
+        text = prompts.told(ws, task, agent, used, must_pass(ws, task), is_continued=not session.is_new)
     prompt_file = ws.run_files.write(start.run, "prompt.md", text) if text else ""
     values = {
         "prompt_file": prompt_file,
@@ -137,50 +137,9 @@ def launch(ws: Workspace, start: Start) -> JsonObject:
     }
 
 
-def prompt_of(ws: Workspace, task: Task, *, is_continued: bool = False) -> str:
-    """Return what an agent is told of a task; one that goes on in its session knows the rest."""
-    names = [each["name"] for each in gates_of(ws, task) if each["required"]]
-    log = _failure_log(ws, task)
-    return prompt.go_on(task, log) if is_continued else prompt.build(task, names, log, _results_before(ws, task))
-
-
-def prompt_for(ws: Workspace, named: str) -> str:
-    """Return what an agent would be told of a task if it was started now.
-
-    Raises:
-        UsageError: nobody is told anything, since the task is a command.
-
-    """
-    task = ws.store.reading().task(ws.store.reading().resolve(named))
-    if task["command"]:
-        raise UsageError(
-            f"`{task['id']}` has a command, so no agent is told anything", f"see: atms task show {task['id']}"
-        )
-    return prompt_of(ws, task)
-
-
-def _results_before(ws: Workspace, task: Task) -> list[tuple[str, str]]:
-    """Return the titles of the tasks that this one waited for and what their agents said at the end."""
-    read = ws.store.reading()
-    found = []
-    for need in (read.task(each) for each in task["dependencies"] if read.born(each)):
-        report = (need["result"] or {}).get("report")
-        text = report.get("text") if isinstance(report, dict) else None
-        found += [(need["title"], text)] if need["status"] == "completed" and isinstance(text, str) else []
-    return found
-
-
-def _failure_log(ws: Workspace, task: Task) -> str:
-    """Return the end of what failed last: the gate's output, or the attempt's."""
-    result = task["result"] or {}
-    log = result.get("log")
-    if not isinstance(log, str) or not task["attempts"]:
-        return ""
-    run, _, name = log.partition("/")
-    if name == OUTPUT and "report" in result:
-        # Its events are for programs; what else it printed may say what went wrong.
-        return "\n".join(line for line in ws.run_files.events(run, name)[1] if line.strip())[-_LOG_CHARACTERS:]
-    return ws.run_files.tail(run, name, _LOG_LINES)
+def must_pass(ws: Workspace, task: Task) -> list[str]:
+    """Return the names of the gates that have to pass before a task is done."""
+    return [each["name"] for each in gates_of(ws, task) if each["required"]]
 
 
 def gates_of(ws: Workspace, task: Task) -> list[Gate]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from atms_cli.domain import lanes, limits, matching
-from atms_cli.domain.agent import DRIVERLESS
+from atms_cli.domain.agent import DRIVERLESS, SHELL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,11 +68,30 @@ class Throttle:
 def _halted(ws: Workspace, read: ReadModel, force: Sequence[Agent], now: str) -> dict[str, JsonObject]:
     """Return the agents, by their scope, that get nothing more for now, with the reason and the end if known."""
     halted = {f"agent {name}": about for name, about in read.switches("halted").items()}
+    halted |= _untold(ws, force)
     if all(agent["kind"] in DRIVERLESS for agent in force):
         return halted
     from atms_cli.services import budget
 
     return {**halted, **budget.of_day(ws, read, force, now)}
+
+
+def _untold(ws: Workspace, force: Sequence[Agent]) -> dict[str, JsonObject]:
+    """Return the agents, by their scope, that could not be told anything, since their templates cannot be filled in."""
+    untold: dict[str, JsonObject] = {}
+    for agent in force:
+        if (
+            agent["kind"] == "pull"
+            or agent["name"] == SHELL
+            or not (agent["prompt"] or ws.config["execution"]["prompt"])
+        ):
+            continue
+        from atms_cli.services import prompts
+
+        wrong = prompts.problem(ws, agent)
+        if wrong is not None:
+            untold[f"agent {agent['name']}"] = {"kind": "prompt", "reason": wrong, "until": None, "times": 0}
+    return untold
 
 
 def _scopes(queue: QueueSettings) -> list[tuple[str, LaneSettings]]:

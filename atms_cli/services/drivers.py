@@ -108,6 +108,9 @@ def trouble_of(
     ws: Workspace, agent: Agent, used: Driver | None, heard: Heard, outcome: JsonObject, now: str
 ) -> Trouble | None:
     """Return what was in an agent's way, or None if it got through."""
+    if outcome.get("untold"):
+        # Nobody can be told anything by its template; that is no fault of the task's.
+        return trouble.Trouble("refused", str(outcome["error"]))
     stream = "" if agent["name"] == agents.SHELL else "plain" if used is None else used["stream"]
     _, minute = ws.clock.local()
     return trouble.find(stream, heard.report, outcome, heard.last_words, now, minute)

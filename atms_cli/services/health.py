@@ -53,8 +53,11 @@ def file_system(ws: Workspace) -> list[JsonObject]:
 
 
 def _settings(ws: Workspace) -> list[JsonObject]:
+    from atms_cli.services import prompts
+
     try:
         ws.settings.load()
+        prompts.check(ws)
     except AtmsError as error:
         return [{"check": "settings", "detail": error.message, "repair": error.hint}]
     return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from os.path import join
+from os.path import dirname, join
 
 from atms_cli.errors import AtmsError, NewerError
 from atms_cli.store.jsontext import decode, encode
@@ -92,8 +92,18 @@ class Settings:
         buffer = StringIO()
         yaml.dump(tree, buffer)
         config = parse(buffer.getvalue(), self.path)
+        self._check_prompts(config)
         status = write_atomically(self.path, buffer.getvalue().encode())
         self._keep(config, _fingerprint_of(status))
+
+    def _check_prompts(self, config: Config) -> None:
+        """Refuse templates that cannot be filled in, before they are written down."""
+        from atms_cli.domain.prompt import files_in
+
+        if files_in(config):
+            from atms_cli.store.templates import Templates
+
+            Templates(dirname(self.path)).check(files_in(config))
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  a YAML tree holds anything

@@ -218,6 +218,17 @@ class Execution(_Section):
     merge: Annotated[
         Merge, Meta(description="How the branch of a task whose gates passed comes back; `none` leaves it.")
     ] = _EXECUTION["merge"]
+    prompt: Annotated[
+        Text | None,
+        Meta(description="The file with the template of what agents are told; the built-in one if not set."),
+    ] = None
+    conventions: Annotated[
+        str | None,
+        Meta(
+            description="The file with the repository's conventions, told to agents that do not read it by themselves; "
+            "if not set, the first there is of AGENTS.md, CLAUDE.md, GEMINI.md, CONTRIBUTING.md; if empty, none."
+        ),
+    ] = None
 
 
 class Claims(_Section):
@@ -365,6 +376,7 @@ class AgentDefinition(_Section):
         Approval, Meta(description="What it may do without being asked: change files, or also run any command.")
     ] = _AGENT["approval"]
     isolation: Annotated[Isolation | None, Meta(description="As in `execution`, for this agent.")] = None
+    prompt: Annotated[Text | None, Meta(description="As in `execution`, for this agent.")] = None
     specialization: str | None = None
     capabilities: list[str] = []
     languages: list[str] = []
@@ -383,6 +395,10 @@ class DriverDefinition(_Section):
     prompt: Annotated[list[str], Meta(description="Arguments for the prompt.")] = []
     stdin: Annotated[bool, Meta(description="Whether the prompt comes on standard input.")] = True
     env: dict[str, str] = {}
+    reads: Annotated[
+        list[str],
+        Meta(description="Files of conventions that it reads by itself, like AGENTS.md; it is not told them twice."),
+    ] = []
     stream: Annotated[Stream, Meta(description="Who reads its output: a stream of events, or plain text.")] = _DRIVER[
         "stream"
     ]

@@ -10,7 +10,7 @@ import pytest
 from atms_cli.domain import gate as gates
 from atms_cli.domain.moment import plus, to_ms
 from atms_cli.errors import NotFoundError, UsageError
-from atms_cli.services import agents, attempts, dispatch, drivers, isolation, tasks
+from atms_cli.services import agents, attempts, dispatch, drivers, isolation, preview, tasks
 from tests.fakes import FakeWorkspace
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def test_what_it_said_at_the_end_is_told_to_who_comes_after(ws: FakeWorkspace) -
     one = add(ws, "First")
     two = add(ws, "Second", after=(one,))
     attempt(ws, WORKED, DONE)
-    assert "## What came of: First\n\nAll done.\n" in attempts.prompt_for(ws, two)
+    assert "## What came of: First\n\nAll done.\n" in str(preview.of(ws, two)["prompt"])
 
 
 def test_after_a_failure_it_goes_on_in_its_session(ws: FakeWorkspace) -> None:
@@ -494,7 +494,7 @@ def test_secrets_stay_out_of_the_journal(ws: FakeWorkspace) -> None:
 
 def test_a_task_with_a_command_has_no_prompt(ws: FakeWorkspace) -> None:
     with pytest.raises(UsageError, match="has a command"):
-        attempts.prompt_for(ws, add(ws, command="true"))
+        preview.of(ws, add(ws, command="true"))
 
 
 # Trying an agent out
