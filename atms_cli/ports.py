@@ -301,6 +301,15 @@ class RunFiles(Protocol):
     def path(self, run: str, name: str) -> str:
         """Return where a file of a run lies."""
 
+    def head(self, run: str, name: str, most_bytes: int) -> bytes | None:
+        """Return the beginning of a file, None if there is none."""
+
+    def measure(self, path: str) -> JsonObject | None:
+        """Return `size` and `sha256` of a file anywhere, None if there is no file."""
+
+    def keep(self, run: str, name: str, path: str) -> str:
+        """Copy a file from anywhere to those of a run and return the copy's path."""
+
     def tail(self, run: str, name: str, lines: int) -> str:
         """Return the last lines of a file, empty if there is none."""
 

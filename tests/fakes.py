@@ -159,6 +159,17 @@ class FakeRunFiles:
     def path(self, run: str, name: str) -> str:
         return f"/nowhere/runs/{run}/{name}"
 
+    def head(self, run: str, name: str, most_bytes: int) -> bytes | None:
+        text = self.files.get(self.path(run, name))
+        return None if text is None else text.encode(errors="surrogateescape")[:most_bytes]
+
+    def measure(self, path: str) -> JsonObject | None:
+        text = self.files.get(path)
+        return None if text is None else {"size": len(text), "sha256": f"sum of {text}"}
+
+    def keep(self, run: str, name: str, path: str) -> str:
+        return self.write(run, name, self.files[path])
+
     def tail(self, run: str, name: str, lines: int) -> str:
         return "\n".join(self.files.get(self.path(run, name), "").splitlines()[-lines:])
 

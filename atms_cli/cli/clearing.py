@@ -21,6 +21,8 @@ _PARTS = {
     "criterion": ("validation_criteria", "success_criteria"),
     "cwd": ("context", "working_directory"),
     "env": ("context", "environment"),
+    "input": ("context", "inputs"),
+    "output": ("context", "outputs"),
     "gate": ("validation_criteria", "gates"),
 }
 

@@ -76,6 +76,17 @@ WorkingDirectory = Annotated[
     str | None, Option("--cwd", metavar="DIR", help="Where it is done, from the workspace's root.")
 ]
 Environment = Annotated[list[str] | None, Option("--env", metavar="K=V", help="An environment variable; repeatable.")]
+Inputs = Annotated[
+    list[str] | None, Option("--input", metavar="NAME=VALUE", help="What it is given to work with; repeatable.")
+]
+Outputs = Annotated[
+    list[str] | None,
+    Option(
+        "--output",
+        metavar="NAME[=PATH]",
+        help="A file that must be there at its end, or without PATH a result that it has to report; repeatable.",
+    ),
+]
 Deadline = Annotated[str | None, Option("--deadline", metavar="WHEN", help="When it is due." + _WHEN)]
 NotBefore = Annotated[str | None, Option("--not-before", metavar="WHEN", help="Do not start earlier." + _WHEN)]
 Timeout = Annotated[
@@ -156,6 +167,10 @@ On = Annotated[list[str], Option("--on", metavar="ID", help="The task to wait fo
 RemoveLink = Annotated[bool, Option("--remove", help="No longer wait for it.")]
 Reason = Annotated[str | None, Option("--reason", metavar="TEXT", help="Why; it stays in the history." + _TEXT)]
 Note = Annotated[str | None, Option("--note", metavar="TEXT", help="What was done; it stays with the result." + _TEXT)]
+Result = Annotated[
+    str | None,
+    Option("--result", metavar="TEXT", help="What came of it: text, or a JSON object of results by name." + _TEXT),
+]
 Force = Annotated[
     bool, Option("--force", help="Pass over the gates; needs --reason, is recorded, and is refused to agents.")
 ]

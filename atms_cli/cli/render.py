@@ -153,6 +153,7 @@ def _facts(task: Mapping[str, object], now: str) -> list[tuple[str, str]]:
         ("tags", ", ".join(strings(task["tags"]))),
         ("effort", describe_duration(float(effort) * 60) if isinstance(effort, int | float) else ""),
         ("value", str(task["business_value"])),
+        ("leaves", ", ".join(_outputs(task["context"]))),
         ("deadline", str(task["deadline"] or "")),
         ("not before", str(task["not_before"] or "")),
         ("every", f"{recurrence['cron']}, missed: {recurrence['missed']}" if isinstance(recurrence, dict) else ""),
@@ -164,14 +165,30 @@ def _facts(task: Mapping[str, object], now: str) -> list[tuple[str, str]]:
     ]
 
 
+def _outputs(context: object) -> list[str]:
+    """Return what a task has to leave."""
+    declared = context.get("outputs") if isinstance(context, dict) else None
+    return [f"{name} ({path})" if path else name for name, path in (declared or {}).items()]
+
+
 def _came_of(result: object) -> list[tuple[str, str]]:
     """Return what a coding agent said and used up, and where its work is."""
     if not isinstance(result, dict):
         return []
     report, merge, usage = result.get("report"), result.get("merge"), result.get("usage")
-    said = str(report["text"]) if isinstance(report, dict) and report.get("text") else ""
+    said = str(result.get("text") or (report.get("text") if isinstance(report, dict) else "") or "")
     work = came_back(merge) if isinstance(merge, dict) else ""
-    return [("said", cut(said, _SAID)), ("work", work), ("used", tokens(usage).strip(" ()"))]
+    return [("said", cut(said, _SAID)), *_left(result), ("work", work), ("used", tokens(usage).strip(" ()"))]
+
+
+def _left(result: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Return what a task has reported, and the files that it has left."""
+    from atms_cli.store.jsontext import encode
+
+    reported = result.get("results")
+    named = [f"{name}: {encode(value)}" for name, value in reported.items()] if isinstance(reported, dict) else []
+    files = [f"{file['name']}: {file['at']} ({file['size']} bytes)" for file in records(result.get("outputs"))]
+    return [("reported", cut(", ".join(named), _SAID)), ("left", ", ".join(files))]
 
 
 def came_back(merge: Mapping[str, object]) -> str:

@@ -81,6 +81,8 @@ def add(
     rollup: o.Rollup = False,
     cwd: o.WorkingDirectory = None,
     env: o.Environment = None,
+    input: o.Inputs = None,  # noqa: A002  the option's name
+    output: o.Outputs = None,
     deadline: o.Deadline = None,
     not_before: o.NotBefore = None,
     timeout: o.Timeout = None,
@@ -98,7 +100,7 @@ def add(
         "max_attempts": None if retries is None else retries + 1, "lane": lane, "resources": _each(needs), "exclusive": exclusive,
         "isolation": isolation, "recurrence": _recurrence(every, missed), "rollup": rollup or None,
     })  # fmt: skip
-    fields |= _nested(cwd, env, gate, criterion)
+    fields |= _nested(cwd, env, gate, criterion, _named(input), _declared(output))
     others = {"soft": many(soft_after), "failure": many(after_failure), "always": many(after_any)}
     task = service.add(call.workspace, fields, after=many(after), draft=draft, otherwise_after=others)
     call.answer(task, [task["id"]], lambda: _added(call, task))
@@ -115,11 +117,30 @@ def _recurrence(every: str | None, missed: str | None) -> JsonObject | None:
 
 
 def _nested(
-    cwd: str | None, env: Sequence[str] | None, gate: Sequence[str] | None, criterion: Sequence[str] | None
+    cwd: str | None,
+    env: Sequence[str] | None,
+    gate: Sequence[str] | None,
+    criterion: Sequence[str] | None,
+    inputs: JsonObject | None,
+    outputs: JsonObject | None,
 ) -> JsonObject:
-    context = _given({"working_directory": cwd, "environment": environment(env) or None})
+    context = _given(
+        {"working_directory": cwd, "environment": environment(env) or None, "inputs": inputs, "outputs": outputs}
+    )
     criteria = _given({"gates": _each(gate), "success_criteria": _each(criterion)})
     return _given({"context": context or None, "validation_criteria": criteria or None})
+
+
+def _named(pairs: Sequence[str] | None) -> JsonObject | None:
+    for pair in many(pairs):
+        if "=" not in pair[1:]:
+            raise UsageError(f"`{pair}` is not an input", "write it as NAME=VALUE")
+    return {name: value for name, _, value in (pair.partition("=") for pair in many(pairs))} or None
+
+
+def _declared(outputs: Sequence[str] | None) -> JsonObject | None:
+    split = [output.partition("=") for output in many(outputs)]
+    return {name: path if equals else None for name, equals, path in split} or None
 
 
 def _added(call: Call, task: Task) -> str:
@@ -212,6 +233,8 @@ def update(
     isolation: o.TaskIsolation = None,
     cwd: o.WorkingDirectory = None,
     env: o.Environment = None,
+    input: o.Inputs = None,  # noqa: A002  the option's name
+    output: o.Outputs = None,
     deadline: o.Deadline = None,
     not_before: o.NotBefore = None,
     timeout: o.Timeout = None,
@@ -226,7 +249,7 @@ def update(
         "max_attempts": None if retries is None else retries + 1, "lane": lane, "resources": _each(needs), "exclusive": exclusive,
         "isolation": isolation,
     })  # fmt: skip
-    changes |= _nested(cwd, env, gate, criterion)
+    changes |= _nested(cwd, env, gate, criterion, _named(input), _declared(output))
     if clear:
         from atms_cli.cli.clearing import cleared
 
@@ -305,6 +328,7 @@ def done(
     call: Call,
     task_ids: o.TaskIds,
     note: o.Note = None,
+    result: o.Result = None,
     force: o.Force = False,
     reason: o.Reason = None,
     token: o.Token = None,
@@ -318,6 +342,7 @@ def done(
         token=_token(call, token),
         force_reason=call.text(reason) if force else None,
         note=call.text(note or reason),
+        result=call.text(result),
     )
     tasks = finished.tasks
     document: object = {**tasks[0], "unblocked": finished.unblocked} if len(tasks) == 1 else tasks

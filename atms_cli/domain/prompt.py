@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from atms_cli.domain import outputs
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +60,7 @@ VARIABLES: Shape = {
             "status": "its status",
             "text": "what was said at its end, or empty",
             "results": "mapping: what it has reported, by name",
-            "files": "list of its declared files, each with `name`, `path`, `size`, `sha256`",
+            "files": "list of its declared files, each with `name`, `path`, `at` (where it can be read), `size`, `sha256`",
         }
     ],
     "failure": {
@@ -107,7 +109,7 @@ def about_task(task: Task, gates: Sequence[str]) -> JsonObject:
         "working_directory": context["working_directory"] or "",
         "constraints": {**context["constraints"]},
         "inputs": context["inputs"],
-        "outputs": context["outputs"],
+        "outputs": {**outputs.declared(task)},
         "estimated_effort": task["estimated_effort"],
         "properties": metadata["properties"],
     }
@@ -132,23 +134,8 @@ def about_feature(feature: Mapping[str, Json]) -> JsonObject:
 
 def about_dependency(task: Task) -> JsonObject:
     """Return what a template is told of a task before this one."""
-    result = task["result"] or {}
-    return {
-        "id": task["id"],
-        "title": task["title"],
-        "status": task["status"],
-        "text": words_of(result)[:_MOST_RESULT],
-        "results": result.get("results") or {},
-        "files": result.get("outputs") or [],
-    }
-
-
-def words_of(result: Mapping[str, Json]) -> str:
-    """Return what was said at the end of a task: by itself, by its agent, or by who has done it."""
-    report = result.get("report")
-    said = report.get("text") if isinstance(report, dict) else None
-    text = result.get("text") or said or result.get("note")
-    return text.strip() if isinstance(text, str) else ""
+    left = outputs.of(task)
+    return {**left, "text": str(left["text"])[:_MOST_RESULT]}
 
 
 def about_agent(agent: Agent) -> JsonObject:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from atms_cli.domain import agent as agents
 from atms_cli.domain import attempt, decisions, driver, gate, lanes, matching, moment, trouble
 from atms_cli.domain.budget import usage_in
+from atms_cli.domain.outputs import MOST_BYTES
 from atms_cli.errors import AtmsError, UsageError
-from atms_cli.services import budget, drivers, isolation, prompts
+from atms_cli.services import budget, drivers, isolation, outputs, prompts
 from atms_cli.services import gates as gate_service
 from atms_cli.services.agents import known
 
@@ -120,9 +121,13 @@ def launch(ws: Workspace, start: Start) -> JsonObject:
     about = {
         "ATMS_TASK_ID": task["id"], "ATMS_RUN_ID": start.run, "ATMS_WORKSPACE": ws.root, "ATMS_AGENT": agent["name"],
         "ATMS_TASK_TITLE": task["title"], "ATMS_ATTEMPT": str(task["attempts"] + 1), "ATMS_PROMPT_FILE": prompt_file,
-        "ATMS_FEATURE_ID": task["feature_id"] or "", **drivers.variables(agent, used),
+        "ATMS_FEATURE_ID": task["feature_id"] or "", "ATMS_RESULT": ws.run_files.path(start.run, outputs.RESULT),
+        **drivers.variables(agent, used),
         **{name: str(value) for name, value in task["context"]["environment"].items()},
     }  # fmt: skip
+    inputs = outputs.given(ws, ws.store.reading(), task, start.run) if task["dependencies"] else ""
+    if inputs:
+        about["ATMS_INPUTS"] = inputs
     own_directory = task["context"]["working_directory"] or "."
     return {
         "id": start.run,
@@ -162,10 +167,18 @@ def in_flight(task: Task | None, run: str) -> bool:
 
 
 def hear(ws: Workspace, start: Start) -> Heard:
-    """Return what an attempt has printed, and what is kept of that. It may take a while, so not in a transaction."""
+    """Return what an attempt has printed and left, and what is kept of that. It may take a while, so not in a transaction."""
     heard = drivers.hear(ws, start.driver, start.run, OUTPUT)
     told = drivers.evidence(ws, start.task, start.agent, start.driver, start.run, heard.report)
-    return replace(heard, told=told)
+    left = _left(ws, start)
+    return replace(heard, told={**told, **left.kept}, lacks=left.lacks)
+
+
+def _left(ws: Workspace, start: Start) -> outputs.Left:
+    reported = ws.run_files.head(start.run, outputs.RESULT, MOST_BYTES + 1)
+    if not start.is_apart:
+        return outputs.look(ws, start.task, ws.root, reported, None)
+    return outputs.look(ws, start.task, ws.worktrees.path(start.task["id"]) or ws.root, reported, start.run)
 
 
 def gather(ws: Workspace, start: Start, outcome: JsonObject) -> Heard:
@@ -232,7 +245,7 @@ def _why_not_taken(heard: Heard) -> str | None:
         return f"its work cannot be taken: {heard.not_committed}"
     if heard.unresolved:
         return f"conflicts are not resolved: {', '.join(heard.unresolved[:_MOST_FILES])}"
-    return None
+    return heard.lacks
 
 
 def _let_go_on(tx: Transaction, agent: Agent) -> None:

@@ -89,6 +89,8 @@ class Heard:
     unresolved: Sequence[str] = ()
     #: Why its work could not be committed.
     not_committed: str | None = None
+    #: Why it is not done all the same: a declared output is not there, or what it reported is not as it should be.
+    lacks: str | None = None
     #: What is kept of it beside the exit status: see `evidence`.
     told: JsonObject = field(default_factory=dict)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from atms_cli.domain import attempt, failures, gate, prompt
 from atms_cli.errors import AtmsError, PromptError
+from atms_cli.services.outputs import before
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def told(
         {
             "task": prompt.about_task(task, gates),
             "feature": _feature(ws, read, task),
-            "dependencies": [prompt.about_dependency(each) for each in _before(read, task)],
+            "dependencies": [prompt.about_dependency(each) for each in before(read, task)],
             "failure": _failure(ws, task, is_continued=is_continued),
             "conventions": _conventions(ws, used),
             "attempt": {
@@ -94,11 +95,6 @@ def _feature(ws: Workspace, read: ReadModel, task: Task) -> JsonObject | None:
     state = read.feature(task["feature_id"])
     known: JsonObject = {"id": task["feature_id"]} if state is None else {**state}  # type: ignore[dict-item]  # JSON
     return prompt.about_feature(known)
-
-
-def _before(read: ReadModel, task: Task) -> list[Task]:
-    """Return the tasks that this one waited for."""
-    return [read.task(each) for each in task["dependencies"] if read.born(each)]
 
 
 def _conventions(ws: Workspace, used: Driver | None) -> JsonObject | None:

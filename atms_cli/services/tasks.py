@@ -44,6 +44,7 @@ def add(
         if record.get("parent_id"):
             record["parent_id"] = tx.read.resolve(str(record["parent_id"]))
         check_gates(ws, record)
+        check_outputs(record)
         (born,) = tx.record(decisions.create(task_id, record, created_by=ws.actor, draft=draft))
         if "failure" in needs.values():
             from atms_cli.services.consequences import follow
@@ -85,6 +86,20 @@ def check_gates(ws: Workspace, fields: JsonObject) -> None:
     from atms_cli.domain.gate import named
 
     named(ws.config["gates"], [str(name) for name in asked])
+
+
+def check_outputs(fields: JsonObject) -> None:
+    """Refuse outputs that could never be there."""
+    context = fields.get("context")
+    declared = context.get("outputs") if isinstance(context, dict) else None
+    if isinstance(declared, dict) and declared:
+        if fields.get("rollup"):
+            raise UsageError(
+                "a task that ends with its parts leaves nothing itself", "let one of its parts have the --output"
+            )
+        from atms_cli.domain.outputs import check
+
+        check(declared)
 
 
 def _with_blockers(read: ReadModel, task_id: str) -> Task:
@@ -143,6 +158,7 @@ def update(
 ) -> list[Task]:
     """Change fields of tasks; tags are added to those that stay, and taken away."""
     check_gates(ws, changes)
+    check_outputs(changes)
 
     def decide(task: Task, tx: Transaction) -> list[Fact]:
         own = {**changes}
@@ -412,17 +428,24 @@ class Finished:
 
 
 def done(
-    ws: Workspace, task_ids: Sequence[str], *, token: str | None, force_reason: str | None, note: str | None
+    ws: Workspace,
+    task_ids: Sequence[str],
+    *,
+    token: str | None,
+    force_reason: str | None,
+    note: str | None,
+    result: str | None = None,
 ) -> Finished:
-    """Complete tasks whose required gates pass.
+    """Complete tasks whose required gates pass and whose declared outputs are there.
 
     Raises:
         GatesFailedError: a required gate did not pass; none of the tasks is completed.
-        AtmsError: an agent tried to pass over the gates.
+        AtmsError: an agent tried to pass over the gates, or an output is not there.
 
     """
     if force_reason is not None and ws.agent is not None:
         raise AtmsError("agents cannot pass over quality gates", "fix what the gates find; a person may use --force")
+    left = _left(ws, task_ids, result, is_forced=force_reason is not None)
     verdicts = {} if force_reason is not None else _judge_all(ws, task_ids, token)
     evidence: JsonObject = {
         "by": ws.actor,
@@ -436,7 +459,8 @@ def done(
             return []
         decisions.guard(task, worker(ws, None), token, tx.now)
         verdict = verdicts.get(task["id"])
-        return decisions.complete(task, {**evidence, **({"validation": verdict} if verdict else {})}, tx.now)
+        kept = left.get(task["id"], {})
+        return decisions.complete(task, {**evidence, **kept, **({"validation": verdict} if verdict else {})}, tx.now)
 
     before = ws.store.reading()
     ready_before = {
@@ -450,6 +474,31 @@ def done(
     waiting = {str(each["id"]): each for task in finished for each in read.waiting_on(task["id"])}
     unblocked = [each for key, each in waiting.items() if not each["blockers"] and key not in ready_before]
     return Finished(finished, unblocked)
+
+
+def _left(ws: Workspace, task_ids: Sequence[str], result: str | None, *, is_forced: bool) -> dict[str, JsonObject]:
+    """Return what tasks leave that have to, or that report something; who passes over the gates passes over what is not there.
+
+    Raises:
+        AtmsError: something is not there, or is not as it should be.
+
+    """
+    if result is not None and len(task_ids) > 1:
+        raise UsageError("a result is that of one task", "complete them one by one")
+    read = ws.store.reading()
+    found: dict[str, JsonObject] = {}
+    for task in (read.task(task_id) for task_id in task_ids):
+        if task["status"] == "completed" or not (task["context"]["outputs"] or result is not None):
+            continue
+        from atms_cli.services import outputs
+
+        left = outputs.look(ws, task, ws.tree, None if result is None else result.encode(errors="replace"), None)
+        if left.lacks is not None and not (is_forced and result is None):
+            raise AtmsError(
+                f"`{task['id']}` is not done: {left.lacks}", "see what it has to leave: atms task show " + task["id"]
+            )
+        found[task["id"]] = left.kept
+    return found
 
 
 def _judge_all(ws: Workspace, task_ids: Sequence[str], token: str | None) -> JsonObject:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import os
 from os.path import join
+from stat import S_ISREG
 
 from atms_cli.errors import AtmsError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+    from atms_cli.domain.records import JsonObject
 
 _TAIL_BYTES = 65_536
 #: Of the events that an agent printed, so much is read from the beginning and the end: the first names its session, the
@@ -42,6 +49,39 @@ class RunDirectories:
             raise AtmsError(f"cannot write {path}: {error.strerror}", "check permissions and free space") from error
         return path
 
+    def head(self, run: str, name: str, most_bytes: int) -> bytes | None:
+        """Return the beginning of a file, None if there is none."""
+        try:
+            with _opened(self.path(run, name)) as file:
+                return file.read(most_bytes)
+        except (FileNotFoundError, IsADirectoryError):
+            return None
+        except OSError as error:
+            raise AtmsError(f"cannot read {self.path(run, name)}: {error.strerror}") from error
+
+    def measure(self, path: str) -> JsonObject | None:
+        """Return `size` and `sha256` of a file anywhere, None if there is no file."""
+        from hashlib import file_digest
+
+        try:
+            with _opened(path) as file:
+                return {"size": os.fstat(file.fileno()).st_size, "sha256": file_digest(file, "sha256").hexdigest()}
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        except OSError as error:
+            raise AtmsError(f"cannot read {path}: {error.strerror}", "check its permissions") from error
+
+    def keep(self, run: str, name: str, path: str) -> str:
+        """Copy a file from anywhere to those of a run and return the copy's path."""
+        from shutil import copyfile
+
+        kept = join(self.prepare(run), name)
+        try:
+            copyfile(path, kept)
+        except OSError as error:
+            raise AtmsError(f"cannot copy {path} to {kept}: {error.strerror}", "check free space") from error
+        return kept
+
     def tail(self, run: str, name: str, lines: int) -> str:
         """Return the last lines of a file, empty if there is none."""
         try:
@@ -67,6 +107,15 @@ class RunDirectories:
         except OSError as error:
             raise AtmsError(f"cannot read {self.path(run, name)}: {error.strerror}") from error
         return _sorted_out(content.decode(errors="replace"))
+
+
+def _opened(path: str) -> BufferedReader:
+    """Open a file that somebody else has made; what is none, such as a pipe that nobody writes to, is not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise IsADirectoryError(path)
+    return open(descriptor, "rb")
 
 
 def _sorted_out(text: str) -> tuple[list[object], list[str]]:
