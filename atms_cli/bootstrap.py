@@ -171,6 +171,12 @@ class OpenWorkspace:
 
         return networked(self.directory)
 
+    def group_obstacle(self, limits: Mapping[str, float]) -> str | None:
+        """Say why control groups cannot enforce limits here, None if they can."""
+        from atms_cli.system import cgroup
+
+        return cgroup.obstacle(cgroup.own_group(), limits)
+
     def plugged_driver(self, kind: str) -> Mapping[str, object] | None:
         """Return the driver that an installed package brings for a kind of agent, or None."""
         from atms_cli.system.plugins import driver

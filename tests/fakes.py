@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from atms_cli.domain.config import Config, QueueSettings
     from atms_cli.domain.records import Edit, Event, Fact, Gate, JsonObject, Task
+    from atms_cli.domain.redaction import Redactor
     from atms_cli.ports import Clock, Compaction, Ids, Replication, Repository, Store, TaskFilter, Transaction
     from atms_cli.store.eventstore import EventStore
 
@@ -148,6 +149,8 @@ class FakeRunFiles:
 
     def __init__(self) -> None:
         self.files: dict[str, str] = {}
+        self.runs: list[tuple[str, float, int]] = []
+        self.tidied_at = float("-inf")
 
     def prepare(self, run: str) -> str:
         return f"/nowhere/runs/{run}"
@@ -172,6 +175,21 @@ class FakeRunFiles:
 
     def tail(self, run: str, name: str, lines: int) -> str:
         return "\n".join(self.files.get(self.path(run, name), "").splitlines()[-lines:])
+
+    def mask(self, run: str, name: str, redactor: Redactor) -> None:
+        path = self.path(run, name)
+        if path in self.files:
+            self.files[path] = redactor.text(self.files[path])
+
+    def survey(self) -> list[tuple[str, float, int]]:
+        return list(self.runs)
+
+    def remove(self, run: str) -> None:
+        self.runs = [each for each in self.runs if each[0] != run]
+
+    def tidied(self, every_s: float, now_s: float) -> bool:
+        before, self.tidied_at = self.tidied_at, now_s
+        return now_s - before < every_s
 
     def events(self, run: str, name: str) -> tuple[list[object], list[str]]:
         lines = self.files.get(self.path(run, name), "").splitlines()
@@ -272,6 +290,7 @@ class FakeWorkspace:
         self.run_files = FakeRunFiles()
         self.holder: str | None = None
         self.network: tuple[str, str] | None = None
+        self.ungrouped: str | None = None
         self.worktrees = FakeWorktrees()
         self.templates = FakeTemplates()
         self.plugged: dict[str, Mapping[str, object]] = {}
@@ -299,6 +318,10 @@ class FakeWorkspace:
 
     def network_file_system(self) -> tuple[str, str] | None:
         return self.network
+
+    def group_obstacle(self, limits: Mapping[str, float]) -> str | None:
+        assert limits
+        return self.ungrouped
 
     def plugged_driver(self, kind: str) -> Mapping[str, object] | None:
         return self.plugged.get(kind)

@@ -102,7 +102,16 @@ class Call:
         return f"\033[{codes}m{text}\033[0m"
 
     def text(self, value: str | None) -> str | None:
-        """Return a TEXT option's value: `-` is standard input, `@file` a file, `@@…` a text that begins with @."""
+        """Return a TEXT option's value, with tokens masked: `-` is standard input, `@file` a file, `@@…` begins with @."""
+        given = self._given(value)
+        if given is None:
+            return None
+        from atms_cli.domain.secrets import without_secrets
+
+        return without_secrets(given)
+
+    @staticmethod
+    def _given(value: str | None) -> str | None:
         if value == "-":
             return sys.stdin.read().rstrip("\n")
         if value is None or not value.startswith("@"):

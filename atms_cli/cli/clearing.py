@@ -23,6 +23,7 @@ _PARTS = {
     "env": ("context", "environment"),
     "input": ("context", "inputs"),
     "output": ("context", "outputs"),
+    "limit": ("context", "constraints"),
     "gate": ("validation_criteria", "gates"),
 }
 

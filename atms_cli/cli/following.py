@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from atms_cli.cli.call import Call
+    from atms_cli.domain.redaction import Redactor
 
 #: Looked at this often even if no change was noticed: some file systems report none.
 _LONGEST_WAIT_S = 5.0
-_CHUNK = 65_536
 
 
 def wait_until(call: Call, is_true: Callable[[], bool], timeout_s: float | None) -> bool:
@@ -33,39 +33,65 @@ def wait_until(call: Call, is_true: Callable[[], bool], timeout_s: float | None)
     return True
 
 
-def whole(path: str) -> str:
-    """Return what a file holds, with replacement characters for what is not text."""
-    from atms_cli.errors import NotFoundError
+def whole(path: str, redactor: Redactor) -> str:
+    """Return what a log holds, without secrets, and with replacement characters for what is not text."""
+    from atms_cli.store import logfile
 
-    if not exists(path):
-        raise NotFoundError(f"there is no output yet in {path}")
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read()
+    _check(path)
+    return redactor.content(logfile.read(path, 0)).decode("utf-8", "replace")
 
 
-def print_log(call: Call, path: str, goes_on: Callable[[], bool] | None) -> None:
-    """Print a file, and what is added to it as long as `goes_on`."""
-    from atms_cli.errors import NotFoundError
+def print_log(call: Call, path: str, redactor: Redactor, goes_on: Callable[[], bool] | None) -> None:
+    """Print a log without secrets, and what is added to it as long as `goes_on`."""
     from atms_cli.system.watch import Changes
 
-    if not exists(path):
-        raise NotFoundError(f"there is no output yet in {path}")
-    with open(path, "rb") as file:
+    _check(path)
+    with open(path, "rb", buffering=0) as file:
+        printer = _Printer(file.fileno(), redactor)
         if goes_on is None:
-            _copy(file.read)
+            printer.print_rest()
             return
         with Changes([dirname(path), join(call.workspace.directory, "journal")]) as changes:
-            while True:
-                running = goes_on()
-                _copy(file.read)
-                if not running:
-                    return
+            while goes_on():
+                printer.print_more()
                 changes.wait(_LONGEST_WAIT_S)
+        printer.print_rest()
 
 
-def _copy(read: Callable[[int], bytes]) -> None:
-    # What was written as text before comes first.
-    sys.stdout.flush()
-    while chunk := read(_CHUNK):
-        sys.stdout.buffer.write(chunk)
-    sys.stdout.buffer.flush()
+def _check(path: str) -> None:
+    from atms_cli.errors import NotFoundError
+
+    if not exists(dirname(path)):
+        raise NotFoundError(
+            "the files of this attempt are no longer kept", "how long they are: atms config get execution.logs_keep"
+        )
+    if not exists(path):
+        raise NotFoundError(f"there is no output yet in {path}")
+
+
+class _Printer:
+    """Prints a log piece by piece; a line that is not complete may hold a part of a secret, and waits."""
+
+    def __init__(self, file: int, redactor: Redactor) -> None:
+        from atms_cli.domain.redaction import Stream
+
+        self._file = file
+        self._stream = Stream(redactor)
+        self._position = 0
+
+    def print_more(self) -> None:
+        """Print what has been added."""
+        from atms_cli.store import logfile
+
+        # What was written as text before comes first.
+        sys.stdout.flush()
+        for position, piece, is_hole in logfile.chunks(self._file, self._position):
+            sys.stdout.buffer.write(self._stream.end() + piece if is_hole else self._stream.feed(piece))
+            self._position = position
+        sys.stdout.buffer.flush()
+
+    def print_rest(self) -> None:
+        """Print what has been added, up to the end."""
+        self.print_more()
+        sys.stdout.buffer.write(self._stream.end())
+        sys.stdout.buffer.flush()

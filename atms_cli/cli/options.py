@@ -92,6 +92,12 @@ NotBefore = Annotated[str | None, Option("--not-before", metavar="WHEN", help="D
 Timeout = Annotated[
     str | None, Option("--timeout", metavar="DURATION", help="Stop an attempt that takes longer, like 90s, 15m, 2h.")
 ]
+Limits = Annotated[
+    list[str] | None,
+    Option(
+        "--limit", metavar="NAME=N", help="What an attempt may use, like memory=2G, cpu=10m, files=1024; repeatable."
+    ),
+]
 Retries = Annotated[int | None, Option("--retries", min=0, metavar="N", help="Attempts after the first one.")]
 Lane = Annotated[
     str | None, Option("--lane", metavar="LANE", help="The named queue that it goes through; `default` if not given.")

@@ -157,6 +157,7 @@ def _facts(task: Mapping[str, object], now: str) -> list[tuple[str, str]]:
         ("deadline", str(task["deadline"] or "")),
         ("not before", str(task["not_before"] or "")),
         ("every", f"{recurrence['cron']}, missed: {recurrence['missed']}" if isinstance(recurrence, dict) else ""),
+        ("limits", _limits(task["context"])),
         ("command", str(task["command"] or "")),
         *_impact(task["impact"]),
         *_came_of(task["result"]),
@@ -169,6 +170,13 @@ def _outputs(context: object) -> list[str]:
     """Return what a task has to leave."""
     declared = context.get("outputs") if isinstance(context, dict) else None
     return [f"{name} ({path})" if path else name for name, path in (declared or {}).items()]
+
+
+def _limits(context: object) -> str:
+    from atms_cli.domain.footprint import describe_limit
+
+    limits = context.get("constraints") if isinstance(context, dict) else None
+    return ", ".join(describe_limit(name, value) for name, value in (limits or {}).items())
 
 
 def _came_of(result: object) -> list[tuple[str, str]]:
@@ -261,7 +269,15 @@ def _attempt(call: Call, attempt: Mapping[str, object]) -> str:
     ended = attempt["ended_at"]
     took = f" in {describe_duration(seconds_between(str(attempt['started_at']), str(ended)))}" if ended else ""
     words = f"{attempt['number']}. {attempt['status']}{took} by {attempt['agent']}"
-    return f"{words}: {attempt['reason']}" if attempt["reason"] else words + call.style("", "dim")
+    words = f"{words}: {one_line(str(attempt['reason']))}" if attempt["reason"] else words
+    return words + call.style(_used(attempt.get("resources")), "dim")
+
+
+def _used(resources: object) -> str:
+    from atms_cli.domain.footprint import describe_use
+
+    used = describe_use(resources) if isinstance(resources, dict) else ""
+    return f"  ({used})" if used else ""
 
 
 def event_line(call: Call, event: Event) -> str:

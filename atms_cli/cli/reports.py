@@ -53,9 +53,19 @@ def line(call: Call, report: JsonObject) -> str:
         )
     if kind == "gate":
         return _gate(call, report)
+    if kind == "tidied":
+        return call.style(tidied(report), "dim")
     # A task may also have been held, archived or the like while it ran.
     mark, style = _MARKS.get(kind, ("·", "dim"))
     return f"{call.style(mark, style)} {_words(call, kind, report)}"
+
+
+def tidied(report: JsonObject) -> str:
+    """Say which files of attempts were removed."""
+    from atms_cli.domain.footprint import describe_size
+
+    size = describe_size(int(str(report["bytes"])))
+    return f"removed the files of {plural(int(str(report['runs'])), 'run')} that ended long ago: {size}"
 
 
 def _gate(call: Call, report: JsonObject) -> str:

@@ -65,10 +65,12 @@ def compact(
 ) -> None:
     """Fold the history of tasks closed long ago, and rewrite the journal without what was folded; who did what is kept."""
     from atms_cli.domain.moment import parse_duration
-    from atms_cli.services import compaction
+    from atms_cli.services import compaction, tidying
 
     older_than_s = parse_duration(older_than or _OLDER_THAN)
     report = compaction.compact(call.workspace, older_than_s, only_show=dry_run, keep_originals=not discard)
+    if not dry_run:
+        report["tidied"] = tidying.tidy(call.workspace)
     call.answer(report, [], lambda: _compacted(call, report))
 
 
@@ -77,7 +79,8 @@ def _compacted(call: Call, report: JsonObject) -> str:
 
     segments = records(report["segments"])
     if not segments:
-        return "nothing is worth compacting: the journal is small, or little in it was closed long ago"
+        words = "nothing is worth compacting: the journal is small, or little in it was closed long ago"
+        return "\n".join([words, *_tidied(report)])
     would = "would fold" if report["dry_run"] else "folded"
     tasks, events = plural(int(str(report["tasks"])), "task"), plural(int(str(report["events"])), "event")
     lines = [
@@ -86,7 +89,14 @@ def _compacted(call: Call, report: JsonObject) -> str:
     ]
     kept = [str(each["kept_in"]) for each in segments if each["kept_in"]]
     lines += [f"  as they were, packed: {kept[0]}" + (f" and {len(kept) - 1} more" if kept[1:] else "")] if kept else []
-    return "\n".join(lines)
+    return "\n".join([*lines, *_tidied(report)])
+
+
+def _tidied(report: JsonObject) -> list[str]:
+    from atms_cli.cli.reports import tidied
+
+    found = report.get("tidied")
+    return [f"  {tidied(found)}"] if isinstance(found, dict) and found["runs"] else []
 
 
 def _bytes(count: int) -> str:

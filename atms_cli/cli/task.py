@@ -86,6 +86,7 @@ def add(
     deadline: o.Deadline = None,
     not_before: o.NotBefore = None,
     timeout: o.Timeout = None,
+    limit: o.Limits = None,
     retries: o.Retries = None,
     draft: o.Draft = False,
 ) -> None:
@@ -100,7 +101,7 @@ def add(
         "max_attempts": None if retries is None else retries + 1, "lane": lane, "resources": _each(needs), "exclusive": exclusive,
         "isolation": isolation, "recurrence": _recurrence(every, missed), "rollup": rollup or None,
     })  # fmt: skip
-    fields |= _nested(cwd, env, gate, criterion, _named(input), _declared(output))
+    fields |= _nested(cwd, env, gate, criterion, _context(input, output, limit))
     others = {"soft": many(soft_after), "failure": many(after_failure), "always": many(after_any)}
     task = service.add(call.workspace, fields, after=many(after), draft=draft, otherwise_after=others)
     call.answer(task, [task["id"]], lambda: _added(call, task))
@@ -121,14 +122,21 @@ def _nested(
     env: Sequence[str] | None,
     gate: Sequence[str] | None,
     criterion: Sequence[str] | None,
-    inputs: JsonObject | None,
-    outputs: JsonObject | None,
+    more: JsonObject,
 ) -> JsonObject:
-    context = _given(
-        {"working_directory": cwd, "environment": environment(env) or None, "inputs": inputs, "outputs": outputs}
-    )
+    context = _given({"working_directory": cwd, "environment": environment(env) or None, **more})
     criteria = _given({"gates": _each(gate), "success_criteria": _each(criterion)})
     return _given({"context": context or None, "validation_criteria": criteria or None})
+
+
+def _context(inputs: Sequence[str] | None, outputs: Sequence[str] | None, limits: Sequence[str] | None) -> JsonObject:
+    """Return what else belongs to the surroundings of a task."""
+    constraints: JsonObject | None = None
+    if limits:
+        from atms_cli.domain.footprint import parse_limits
+
+        constraints = parse_limits(limits)
+    return {"inputs": _named(inputs), "outputs": _declared(outputs), "constraints": constraints}
 
 
 def _named(pairs: Sequence[str] | None) -> JsonObject | None:
@@ -238,6 +246,7 @@ def update(
     deadline: o.Deadline = None,
     not_before: o.NotBefore = None,
     timeout: o.Timeout = None,
+    limit: o.Limits = None,
     retries: o.Retries = None,
 ) -> None:
     """Change fields of tasks."""
@@ -249,7 +258,7 @@ def update(
         "max_attempts": None if retries is None else retries + 1, "lane": lane, "resources": _each(needs), "exclusive": exclusive,
         "isolation": isolation,
     })  # fmt: skip
-    changes |= _nested(cwd, env, gate, criterion, _named(input), _declared(output))
+    changes |= _nested(cwd, env, gate, criterion, _context(input, output, limit))
     if clear:
         from atms_cli.cli.clearing import cleared
 
@@ -413,13 +422,14 @@ def logs(call: Call, task_id: o.TaskId, follow: o.Follow = False, attempt: o.Att
 
     path = service.log_file(call.workspace, task_id, attempt)
     gates = [] if follow or attempt is not None else service.gate_logs(call.workspace, task_id)
+    redactor = service.log_redactor(call.workspace, task_id)
     if call.json and not follow:
-        call.document({"log": path, "text": whole(path)})
+        call.document({"log": path, "text": whole(path, redactor)})
         return
-    print_log(call, path, (lambda: service.is_running(call.workspace, task_id)) if follow else None)
+    print_log(call, path, redactor, (lambda: service.is_running(call.workspace, task_id)) if follow else None)
     for heading, log in gates:
         call.out(call.style(f"== {heading}", "bold"))
-        print_log(call, log, None)
+        print_log(call, log, redactor, None)
 
 
 def diff(call: Call, task_id: o.TaskId) -> None:

@@ -103,8 +103,11 @@ def doctor(call: Call, fix: o.Fix = False) -> int:
     for words in health.repair(call.workspace) if fix else ():
         call.say(words)
     found = health.doctor(call.workspace)
+    notes = health.notes(call.workspace) if not any(each["check"] == "settings" for each in found) else []
+    for note in notes:
+        call.say(str(note["detail"]))
     call.answer(
-        {"healthy": not found, "problems": found},
+        {"healthy": not found, "problems": found, "notes": notes},
         [str(each["check"]) for each in found],
         lambda: _findings(call, found),
     )

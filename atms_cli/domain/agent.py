@@ -99,6 +99,11 @@ def register(existing: Agent | None, name: str, fields: JsonObject) -> list[Fact
     check(name, fields)
     if existing is not None and existing["source"] == "atms.yaml":
         raise ConflictError(f"agent `{name}` stands in atms.yaml", "change it there, or choose another name")
+    environment = fields.get("env")
+    if isinstance(environment, dict) and environment:
+        from atms_cli.domain.secrets import refuse_secrets
+
+        refuse_secrets(environment, "an agent")
     given = {field: value for field, value in fields.items() if value != DEFAULTS.get(field)}
     if existing is not None and _says_the_same(existing, fields):
         return []

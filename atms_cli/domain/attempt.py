@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.domain import decisions
+from atms_cli.domain import decisions, footprint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def describe(outcome: JsonObject) -> str:
         "vanished": "vanished without leaving an exit status",
         "unstartable": f"could not be started: {outcome.get('error')}",
     }
-    return words.get(str(status), str(status))
+    said, hit = words.get(str(status), str(status)), outcome.get("hit")
+    return f"{said}: {footprint.describe_hit(str(hit))}" if hit else said
 
 
 def is_success(outcome: JsonObject) -> bool:

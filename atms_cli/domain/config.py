@@ -44,6 +44,11 @@ if TYPE_CHECKING:
         merge: str  # how a worktree's branch comes back: fast-forward, squash or none
         prompt: str | None  # a template of the prompt, from the root; None for the built-in one
         conventions: str | None  # the file with the repository's conventions; None for the first usual one, "" for none
+        limits: dict[str, float | None]  # what an attempt may use (domain/footprint.py)
+        cgroup: str  # whether control groups may enforce them: auto or off
+        log_max: int  # bytes of output kept of a command
+        logs_keep: float | None  # seconds that the files of ended tasks are kept
+        logs_total: int | None  # bytes that they may take together
 
     class Claims(TypedDict):
         """How agents that claim for themselves hold tasks."""
@@ -76,10 +81,13 @@ if TYPE_CHECKING:
         gates: dict[str, Gate]
         agents: dict[str, JsonObject]
         drivers: dict[str, JsonObject]  # kinds of agents beyond those built in (domain/driver.py)
+        redact: list[str]  # patterns of secrets beyond those built in (domain/redaction.py)
 
 
 #: How the branch of a task comes back into the one that is checked out.
 MERGES = ("fast-forward", "squash", "none")
+#: Whether control groups enforce limits.
+CGROUPS = ("auto", "off")
 
 
 def default() -> Config:
@@ -114,6 +122,11 @@ def default() -> Config:
             "merge": "fast-forward",
             "prompt": None,
             "conventions": None,
+            "limits": dict.fromkeys(("memory", "cpu", "files", "processes", "file_size", "cores")),
+            "cgroup": "auto",
+            "log_max": 64 << 20,
+            "logs_keep": 30 * 86_400.0,
+            "logs_total": 4 << 30,
         },
         "claims": {"lease": 1800.0},
         "budget": {"task_usd": 25.0, "task_tokens": None, "day_usd": 250.0, "day_tokens": None, "prices": {}},
@@ -121,4 +134,5 @@ def default() -> Config:
         "gates": {},
         "agents": {},
         "drivers": {},
+        "redact": [],
     }

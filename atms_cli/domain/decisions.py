@@ -97,10 +97,26 @@ def check_fields(fields: Mapping[str, Json]) -> None:
         names = value if isinstance(value, list | tuple) else () if value is None else (value,)
         if not all(isinstance(each, str) and each.strip() for each in names):
             raise UsageError(f"an empty name makes no {word}", "leave the option out")
+    _check_secrets(fields.get("context"), fields.get("command"))
     for name, least in (("estimated_effort", 0), ("actual_effort", 0), ("timeout", 0), ("max_attempts", 1)):
         value = fields.get(name)
         if isinstance(value, int | float) and value < least:
             raise UsageError(f"{name} is {value}, less than {least}")
+
+
+def _check_secrets(context: Json, command: Json) -> None:
+    environment = context.get("environment") if isinstance(context, dict) else None
+    if not environment and not command:
+        return
+    from atms_cli.domain.secrets import refuse_secrets, without_secrets
+
+    if isinstance(environment, dict):
+        refuse_secrets(environment, "a task")
+    if isinstance(command, str) and without_secrets(command) != command:
+        raise UsageError(
+            "the command has a secret in it, and a task is kept in the journal",
+            "set a variable where `atms run` is started, and name that in the command",
+        )
 
 
 def update(task: Task, changes: JsonObject) -> list[Fact]:

@@ -56,7 +56,12 @@ class Lease(TypedDict):
 class Constraints(TypedDict, total=False):
     """Limits on how a task may be worked on."""
 
-    max_memory_mb: int
+    memory: int  # what an attempt may use (domain/footprint.py)
+    cpu: float
+    files: int
+    processes: int
+    file_size: int
+    cores: float
     permissions: list[str]
     allowed_files: list[str]
     blocked_files: list[str]
@@ -217,6 +222,7 @@ class Attempt(TypedDict):
     started_at: str
     ended_at: str | None
     usage: NotRequired[JsonObject]  # tokens and cost, of agents that say so
+    resources: NotRequired[JsonObject]  # what was measured of its processes (domain/footprint.py)
 
 
 class Expectation(TypedDict):

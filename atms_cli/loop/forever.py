@@ -22,7 +22,7 @@ from atms_cli.errors import (
 )
 from atms_cli.loop.recovery import recover
 from atms_cli.loop.tick import Desk, Ended, Order
-from atms_cli.services import agents, attempts, dispatch, drivers, features, health, prompts
+from atms_cli.services import agents, attempts, dispatch, drivers, features, health, prompts, tidying
 from atms_cli.store import paths
 from atms_cli.store.lock import Lock, holder
 from atms_cli.system.keeper_client import Keeper, KeeperGone, Refused
@@ -127,8 +127,13 @@ class Loop:
         prompts.check(self._ws)
         for words in drivers.problems(self._ws, agents.known(self._ws, self._ws.store.reading())):
             self._report({"type": "warning", "text": words})
+        for words in health.weak_limits(self._ws):
+            self._report({"type": "warning", "text": words})
         self._report({"type": "run_started", "workspace": self._ws.root, "jobs": self._desk.jobs})
         self._take_over()
+        tidied = tidying.tidy_now_and_then(self._ws)
+        if tidied and tidied["runs"]:
+            self._report({"type": "tidied", **tidied})
         try:
             self._sync_features()
             while not self._is_over():

@@ -7,8 +7,8 @@ from atms_cli.errors import UsageError
 from atms_cli.loop.tick import Ended, Order, Work
 from atms_cli.services import attempts
 from atms_cli.services.agents import known
-from atms_cli.system.keeper import describe
 from atms_cli.system.launch import Outcome
+from atms_cli.system.record import describe
 from atms_cli.system.tree import kill_marked, marked
 
 TYPE_CHECKING = False
@@ -51,7 +51,9 @@ def _take_up(ws: Workspace, desk: Desk, keeper: Keeper, work: Work, ended: list[
     if record.outcome is not None:
         ended.append(Ended(work.run, record.outcome.to_json()))
     elif record.process is not None:
-        keeper.adopt(record.process, directory, _time_left(ws, work.task))
+        output, most = ws.run_files.path(work.run, attempts.OUTPUT), ws.config["execution"]["log_max"]
+        left_s = _time_left(ws, work.task)
+        keeper.adopt(record.process, directory, timeout_s=left_s, output=output, output_max=most)
     elif record.is_claimed or is_marked:
         # It may have begun, or even ended, but its keeper died before it could write that down.
         kill_marked(work.run)

@@ -131,7 +131,11 @@ class Desk:
         """Take in what commands have left: their words, and their work if it lies apart. It may take a while: before the turn."""
         for each in ended:
             work = self.works.get(self._processes.get(each.id, ""))
-            if work is not None and each.id not in work.gates:
+            if work is None:
+                continue
+            if each.id in work.gates:
+                gate_service.mask_log(self.ws, work.gates[each.id], work.run, work.task, each.outcome)
+            else:
                 work.heard = attempts.gather(self.ws, work.start, each.outcome)
 
     def merge(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from atms_cli.domain import agent as agents
-from atms_cli.domain import attempt, decisions, driver, gate, lanes, matching, moment, trouble
+from atms_cli.domain import attempt, decisions, driver, footprint, gate, lanes, matching, moment, trouble
 from atms_cli.domain.budget import usage_in
 from atms_cli.domain.outputs import MOST_BYTES
 from atms_cli.errors import AtmsError, UsageError
@@ -139,6 +139,9 @@ def launch(ws: Workspace, start: Start) -> JsonObject:
         "timeout_s": task["timeout"] or execution["timeout"],
         "silence_s": execution["silence"],
         "grace_s": execution["grace"],
+        "limits": footprint.limits_for(execution["limits"], task["context"]["constraints"]),
+        "grouped": execution["cgroup"] == "auto",
+        "output_max": execution["log_max"],
     }
 
 
@@ -183,13 +186,32 @@ def _left(ws: Workspace, start: Start) -> outputs.Left:
 
 def gather(ws: Workspace, start: Start, outcome: JsonObject) -> Heard:
     """Return what an attempt has left, and commit what it has changed if it works apart and its command succeeded."""
+    _mask_logs(ws, start, outcome)
     heard = hear(ws, start)
+    heard = replace(heard, told={**footprint.measured(outcome), **heard.told})
     if not start.is_apart or outcome.get("exit_code") != 0:
         return heard
     try:
         return replace(heard, unresolved=ws.worktrees.commit(start.task["id"], isolation.message(start.task)))
     except AtmsError as error:
-        return replace(heard, not_committed=error.message)
+        return replace(heard, not_committed=_redacted(ws, start, error.message))
+
+
+def _mask_logs(ws: Workspace, start: Start, outcome: JsonObject) -> None:
+    """Mask what secrets an attempt has printed or reported, before anything of that is read."""
+    logs = [OUTPUT] if outcome.get("output_bytes") != 0 else []
+    logs += [isolation.SETUP_LOG] if start.is_apart else []
+    logs += [outputs.RESULT] if ws.run_files.head(start.run, outputs.RESULT, 1) else []
+    if logs:
+        from atms_cli.services import redaction
+
+        redaction.mask(ws, redaction.redactor(ws, start.task, start.agent), start.run, logs)
+
+
+def _redacted(ws: Workspace, start: Start, text: str) -> str:
+    from atms_cli.services import redaction
+
+    return redaction.redactor(ws, start.task, start.agent).text(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,9 +414,10 @@ def _final(result: JsonObject) -> JsonObject:
 
 
 def _result(outcome: JsonObject, run: str, log: str) -> JsonObject:
-    kept = ("status", "exit_code", "signal", "duration_s", "cpu_s", "max_rss_kb", "error")
+    kept = ("status", "exit_code", "signal", "duration_s", "error")
     return {
         **{name: outcome[name] for name in kept if outcome.get(name) not in (None, "")},
+        **footprint.measured(outcome),
         "run": run,
         "log": f"{run}/{log}",
     }

@@ -179,6 +179,7 @@ def trial(ws: Workspace, agent: Agent, run: str) -> JsonObject:
         "timeout_s": _TEST_TIMEOUT_S,
         "silence_s": None,
         "grace_s": ws.config["execution"]["grace"],
+        "output_max": ws.config["execution"]["log_max"],
     }
 
 
@@ -189,11 +190,14 @@ def variables(agent: Agent, used: Driver | None) -> dict[str, str]:
 
 def ask(ws: Workspace, agent: Agent, launch: JsonObject) -> JsonObject:
     """Start an agent with a harmless prompt; return what came of it. One that answers is no longer halted."""
+    from atms_cli.services import redaction
+
     outcomes: list[JsonObject] = []
     ws.runner.run([launch], 1, outcomes.append)
     (outcome,) = outcomes
     run = str(launch["id"])
     used = find(ws, agent["kind"])
+    redaction.mask(ws, redaction.redactor(ws, None, agent), run, [TEST_OUTPUT])
     heard = hear(ws, used, run, TEST_OUTPUT)
     report, found = heard.report, trouble_of(ws, agent, used, heard, outcome, to_iso(ws.clock.now_ms()))
     if found is None:

@@ -42,7 +42,17 @@ def launch(ws: Workspace, gate: Gate, run: str, task: Task | None, tree: str | N
         "timeout_s": gate["timeout"],
         "silence_s": None,
         "grace_s": ws.config["execution"]["grace"],
+        "output_max": ws.config["execution"]["log_max"],
     }
+
+
+def mask_log(ws: Workspace, gate: Gate, run: str, task: Task | None, outcome: JsonObject) -> None:
+    """Mask what secrets a gate has printed, before anything of that is read."""
+    if outcome.get("output_bytes") == 0:
+        return
+    from atms_cli.services import redaction
+
+    redaction.mask(ws, redaction.redactor(ws, task, more=gate["environment"]), run, [log_name(gate)])
 
 
 def _directory(tree: str, gate: Gate, task: Task | None) -> str:
@@ -87,6 +97,7 @@ def run_all(
 
     def ended(outcome: JsonObject) -> None:
         gate = by_id[str(outcome["id"])]
+        mask_log(ws, gate, run, task, outcome)
         results[gate["name"]] = gates.judge(gate, outcome, ws.run_files.path(run, log_name(gate)))
         if report is not None:
             report(results[gate["name"]])

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from atms_cli.domain.footprint import GROUP_HINT, SHARED, describe_size
 from atms_cli.domain.task import STATUSES
 from atms_cli.errors import AtmsError
-from atms_cli.services import agents, queue
+from atms_cli.services import agents, queue, tidying
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from atms_cli.domain.records import JsonObject
     from atms_cli.ports import Workspace
+
+
+_WITHOUT_GROUP = {
+    "memory": "is limited for each process alone",
+    "processes": "counts all of the user's processes",
+    "cores": "is not limited",
+}
 
 
 def status(ws: Workspace) -> JsonObject:
@@ -39,6 +47,30 @@ def doctor(ws: Workspace) -> list[JsonObject]:
     found += _settings(ws)
     found += _roadmap(ws)
     return found
+
+
+def notes(ws: Workspace) -> list[JsonObject]:
+    """Return what is good to know and no fault, each as check and detail."""
+    kept = tidying.measure(ws)
+    size = describe_size(int(str(kept["bytes"])))
+    found: list[JsonObject] = [
+        {"check": "runs", "detail": f"files of attempts take {size} (runs: {kept['runs']})", **kept}
+    ]
+    is_off = ws.config["execution"]["cgroup"] == "off"
+    obstacle = "execution.cgroup is off" if is_off else ws.group_obstacle(dict.fromkeys(SHARED, 1.0))
+    whom = "all processes of an attempt together" if obstacle is None else f"each process alone ({obstacle})"
+    return [*found, {"check": "limits", "detail": f"limits on memory would hold for {whom}"}]
+
+
+def weak_limits(ws: Workspace) -> list[str]:
+    """Say which limits of the workspace hold for less than a whole attempt, and what to do."""
+    execution = ws.config["execution"]
+    wanted = {name: most for name, most in execution["limits"].items() if name in SHARED and most is not None}
+    obstacle = ws.group_obstacle(wanted) if wanted and execution["cgroup"] == "auto" else None
+    if obstacle is None:
+        return []
+    weak = [f"{name} {_WITHOUT_GROUP[name]}" for name in wanted]
+    return [f"without a control group {', '.join(weak)} ({obstacle}); {GROUP_HINT}"]
 
 
 def file_system(ws: Workspace) -> list[JsonObject]:

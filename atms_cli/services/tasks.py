@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from atms_cli.domain.records import Agent, Event, Fact, JsonObject, Lease, Task
+    from atms_cli.domain.redaction import Redactor
     from atms_cli.ports import ReadModel, TaskFilter, Transaction, Workspace
 
     Decision = Callable[[Task, Transaction], list[Fact]]
@@ -549,3 +550,13 @@ def log_file(ws: Workspace, task_id: str, attempt: int | None) -> str:
             f"no {which} `{task['id']}` has been made", "see what it waits for: atms queue explain " + task["id"]
         )
     return ws.run_files.path(attempts[-1]["run"], "output.log")
+
+
+def log_redactor(ws: Workspace, task_id: str) -> Redactor:
+    """Return what masks the secrets in the output of a task; what runs it may know more of them than this process."""
+    from atms_cli.services.agents import known
+    from atms_cli.services.redaction import redactor
+
+    read = ws.store.reading()
+    task = read.task(task_id)
+    return redactor(ws, task, known(ws, read).get(task["assigned_agent"] or ""))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from sqlite3 import Connection
 
-    from atms_cli.domain.records import Agent, Event, FeatureState, JsonObject, Task
+    from atms_cli.domain.records import Agent, Event, FeatureState, Json, JsonObject, Task
 
     Load = Callable[[str, int, int], Event]
 
@@ -181,6 +181,7 @@ class Projector:
             "status": "released" if is_uncounted else _ATTEMPT_ENDS[event["type"]],
             "exit_code": code, "reason": event["data"].get("reason"), "ended_at": event["at"],
             **({"usage": usage} if usage else {}),
+            **_resources(result),
         }  # fmt: skip
         self._replace_attempt(attempt)
 
@@ -393,3 +394,12 @@ def outcome(task: Task, own_bucket: str) -> str:
     if task["status"] in ("cancelled", "archived"):
         return "dropped"
     return "going" if own_bucket in _GOING else "idle"
+
+
+def _resources(result: Json) -> JsonObject:
+    """Return what an attempt used of the machine, if that was measured."""
+    if not isinstance(result, dict) or "cpu_s" not in result:
+        return {}
+    from atms_cli.domain.footprint import measured
+
+    return {"resources": measured(result)}

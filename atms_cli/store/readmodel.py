@@ -92,6 +92,11 @@ class ReadModel:
         """Return the attempts at a task, first to last."""
         return [decode(row[0]) for row in self._run(sql.ATTEMPTS_OF, (task_id,))]
 
+    def task_of_run(self, run: str) -> str | None:
+        """Return the task that an attempt was made at, None if there was no such attempt."""
+        row = self._run(sql.TASK_OF_RUN, (run,)).fetchone()
+        return None if row is None else str(row[0])
+
     def agent_of_feature(self, feature: str) -> str | None:
         """Return who has or had the newest task of a feature, of those that are done if there are any."""
         row = self._run(sql.AGENT_OF_FEATURE, (feature,)).fetchone()

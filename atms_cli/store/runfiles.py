@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from os.path import join
 from stat import S_ISREG
 
 from atms_cli.errors import AtmsError
+from atms_cli.store import logfile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from atms_cli.domain.redaction import Redactor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +24,12 @@ _TAIL_BYTES = 65_536
 #: Of the events that an agent printed, so much is read from the beginning and the end: the first names its session, the
 #: last say how it went.
 _HEAD_EVENTS_BYTES, _TAIL_EVENTS_BYTES = 262_144, 2_097_152
+#: Its time is that of the last tidying.
+_TIDIED = ".tidied"
+#: What `st_blocks` counts in.
+_SECTOR = 512
+#: What commands print may hold secrets of whoever started the loop.
+_PRIVATE_DIRECTORY, _PRIVATE = 0o700, 0o600
 
 
 class RunDirectories:
@@ -30,7 +42,7 @@ class RunDirectories:
         """Make a run's directory and return its path."""
         directory = join(self._root, run)
         try:
-            os.makedirs(directory, exist_ok=True)
+            _make_private(directory)
         except OSError as error:
             raise AtmsError(f"cannot make {directory}: {error.strerror}", "check permissions and free space") from error
         return directory
@@ -43,7 +55,7 @@ class RunDirectories:
         """Write a file of a run and return its path."""
         path = join(self.prepare(run), name)
         try:
-            with open(path, "w", encoding="utf-8") as file:
+            with open(path, "w", encoding="utf-8", opener=_open_private) as file:
                 file.write(text)
         except OSError as error:
             raise AtmsError(f"cannot write {path}: {error.strerror}", "check permissions and free space") from error
@@ -85,28 +97,90 @@ class RunDirectories:
     def tail(self, run: str, name: str, lines: int) -> str:
         """Return the last lines of a file, empty if there is none."""
         try:
-            with open(self.path(run, name), "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                file.seek(max(0, size - _TAIL_BYTES))
-                return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+            content = logfile.read(self.path(run, name), -_TAIL_BYTES)
         except FileNotFoundError:
             return ""
+        return "\n".join(content.decode(errors="replace").splitlines()[-lines:])
 
     def events(self, run: str, name: str) -> tuple[list[object], list[str]]:
         """Return the JSON lines of a file as values, and its other lines; of a long file, of its two ends."""
+        path = self.path(run, name)
         try:
-            with open(self.path(run, name), "rb") as file:
-                content = file.read(_HEAD_EVENTS_BYTES)
-                rest = os.fstat(file.fileno()).st_size - len(content)
-                if rest > _TAIL_EVENTS_BYTES:
-                    file.seek(-_TAIL_EVENTS_BYTES, os.SEEK_END)
-                    content += b"\n"
-                content += file.read()
+            size = os.stat(path).st_size
+            if size <= _HEAD_EVENTS_BYTES + _TAIL_EVENTS_BYTES:
+                content = logfile.read(path, 0)
+            else:
+                content = logfile.read(path, 0, _HEAD_EVENTS_BYTES) + b"\n" + logfile.read(path, -_TAIL_EVENTS_BYTES)
         except FileNotFoundError:
             return [], []
         except OSError as error:
-            raise AtmsError(f"cannot read {self.path(run, name)}: {error.strerror}") from error
+            raise AtmsError(f"cannot read {path}: {error.strerror}") from error
         return _sorted_out(content.decode(errors="replace"))
+
+    def mask(self, run: str, name: str, redactor: Redactor) -> None:
+        """Mask the secrets in a file that nobody writes to any more."""
+        path = self.path(run, name)
+        try:
+            logfile.mask(path, redactor)
+        except OSError as error:
+            raise AtmsError(f"cannot mask the secrets in {path}: {error.strerror}", "check permissions") from error
+
+    def survey(self) -> list[tuple[str, float, int]]:
+        """Return the runs that have files: name, time of the last change, and bytes on the disk."""
+        found = []
+        try:
+            with os.scandir(self._root) as entries:
+                for entry in entries:
+                    with suppress(FileNotFoundError):  # somebody else is tidying up
+                        if entry.is_dir(follow_symlinks=False):
+                            found.append((entry.name, entry.stat().st_mtime, _bytes_below(entry.path)))
+        except FileNotFoundError:
+            return []
+        return found
+
+    def remove(self, run: str) -> None:
+        """Remove the files of a run."""
+        from shutil import rmtree
+
+        rmtree(join(self._root, run), ignore_errors=True)
+
+    def tidied(self, every_s: float, now_s: float) -> bool:
+        """Return whether the last time was less than so long ago; if not, now it is."""
+        path = join(self._root, _TIDIED)
+        try:
+            if 0 <= now_s - os.stat(path).st_mtime < every_s:
+                return True
+        except FileNotFoundError:
+            pass
+        with suppress(OSError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+            os.utime(path, (now_s, now_s))
+        return False
+
+
+def _make_private(directory: str) -> None:
+    try:
+        os.mkdir(directory, _PRIVATE_DIRECTORY)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        _make_private(os.path.dirname(directory))
+        os.mkdir(directory, _PRIVATE_DIRECTORY)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, _PRIVATE)
+
+
+def _bytes_below(directory: str) -> int:
+    """Return what a directory takes on the disk."""
+    total = 0
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            total += entry.stat(follow_symlinks=False).st_blocks * _SECTOR
+            if entry.is_dir(follow_symlinks=False):
+                total += _bytes_below(entry.path)
+    return total
 
 
 def _opened(path: str) -> BufferedReader:

@@ -12,8 +12,10 @@ from msgspec import Meta, Struct, field  # noqa: TID253
 from atms_cli.domain import agent as agents
 from atms_cli.domain import conditions, driver, gate, lanes, matching, task
 from atms_cli.domain import config as defaults
+from atms_cli.domain.footprint import parse_size
 from atms_cli.domain.limits import parse_rate, parse_window
 from atms_cli.domain.moment import parse_duration
+from atms_cli.domain.redaction import check_pattern
 from atms_cli.domain.shares import check_weights
 from atms_cli.errors import AtmsError, CycleError, UsageError
 
@@ -91,6 +93,24 @@ class Merge(str):
     __slots__ = ()
 
 
+class Size(int):
+    """Bytes, written as a number or like 500K, 64M, 2G."""
+
+    __slots__ = ()
+
+
+class Grouped(str):
+    """Whether control groups may be used."""
+
+    __slots__ = ()
+
+
+class Pattern(str):
+    """A regular expression."""
+
+    __slots__ = ()
+
+
 class Stream(str):
     """What reads the output of an agent."""
 
@@ -100,8 +120,10 @@ class Stream(str):
 _CHOICES = {
     Strategy: lanes.STRATEGIES, Grouping: lanes.GROUPINGS, GateKind: gate.KINDS, Stage: gate.STAGES, Approval: agents.APPROVALS,
     Stream: driver.STREAMS, Isolation: task.ISOLATIONS, Merge: defaults.MERGES, Balance: matching.BALANCES,
+    Grouped: defaults.CGROUPS,
 }  # fmt: skip
-_CHECKS: dict[type, Callable[[str], object]] = {Rate: parse_rate, Window: parse_window}
+_CHECKS: dict[type, Callable[[str], object]] = {Rate: parse_rate, Window: parse_window, Pattern: check_pattern}
+_LEAST_LOG = 1 << 20
 _T = TypeVar("_T")
 Count = Annotated[int, Meta(ge=1)]
 Amount = Annotated[float, Meta(ge=0)]
@@ -184,6 +206,21 @@ class Queue(_Section):
         _refuse(check_weights, self.weights)
 
 
+class Limits(_Section):
+    """What an attempt may use; a task may ask for less (`--limit`). Without a control group, what each of its processes may."""
+
+    memory: Annotated[Size | None, Meta(description="Memory, like 4G; in a control group, without swap.")] = None
+    cpu: Annotated[Duration | None, Meta(description="Time of a processor that each process may take.")] = None
+    files: Annotated[Annotated[int, Meta(ge=16)] | None, Meta(description="Open files of each process.")] = None
+    processes: Annotated[
+        Count | None, Meta(description="Processes; without a control group, all of the user's are counted.")
+    ] = None
+    file_size: Annotated[Size | None, Meta(description="How large a file may get, its output too.")] = None
+    cores: Annotated[
+        Annotated[float, Meta(ge=0.01)] | None, Meta(description="Processors at once; only in a control group.")
+    ] = None
+
+
 class Execution(_Section):
     """How `atms run` executes attempts."""
 
@@ -229,6 +266,24 @@ class Execution(_Section):
             "if not set, the first there is of AGENTS.md, CLAUDE.md, GEMINI.md, CONTRIBUTING.md; if empty, none."
         ),
     ] = None
+
+    limits: Limits = field(default_factory=Limits)
+    cgroup: Annotated[
+        Grouped, Meta(description="Whether control groups enforce limits where they can be had, or never.")
+    ] = _EXECUTION["cgroup"]
+    log_max: Annotated[
+        Size, Meta(description="What is kept of the output of a command: its beginning and its end. At least 1M.")
+    ] = _EXECUTION["log_max"]
+    logs_keep: Annotated[
+        Duration | None, Meta(description="How long files of attempts at tasks that have ended are kept.")
+    ] = _EXECUTION["logs_keep"]
+    logs_total: Annotated[
+        Size | None, Meta(description="What files of attempts may take together before the oldest go.")
+    ] = _EXECUTION["logs_total"]
+
+    def __post_init__(self) -> None:
+        if self.log_max < _LEAST_LOG:
+            raise ValueError(f"log_max is {self.log_max} bytes, less than 1M")
 
 
 class Claims(_Section):
@@ -416,6 +471,12 @@ class Document(_Section):
     gates: dict[str, GateDefinition | Text] | None = None
     agents: dict[str, AgentDefinition | Text] | None = None
     drivers: dict[str, DriverDefinition] | None = None
+    redact: Annotated[
+        list[Pattern] | None,
+        Meta(
+            description="What else must not be shown or kept of output, as regular expressions; looked for line by line."
+        ),
+    ] = None
 
 
 def parse(document: JsonObject) -> Config:
@@ -442,6 +503,7 @@ def parse(document: JsonObject) -> Config:
     config["gates"] = _gates(found.gates)
     config["agents"] = _whole(found.agents, AgentDefinition)
     config["drivers"] = config["drivers"] or {}
+    config["redact"] = config["redact"] or []
     _check_drivers(config["drivers"])
     for name, agent in config["agents"].items():
         try:
@@ -484,6 +546,8 @@ def json_schema() -> dict[str, Any]:
 def _json_type(kind: type) -> JsonObject:
     if kind is Duration:
         return {"type": ["number", "string"]}
+    if kind is Size:
+        return {"type": ["integer", "string"]}
     return {"enum": list(_CHOICES[kind])} if kind in _CHOICES else {"type": "string"}
 
 
@@ -499,11 +563,20 @@ def _parsed(kind: type, value: object) -> object:
     """Return a value of one of the classes above."""
     if kind is Duration:
         return Duration(_refuse(_seconds, value))
+    if kind is Size:
+        return Size(_refuse(_bytes, value))
     if kind in _CHOICES:
         _refuse(_chosen(_CHOICES[kind]), value)
     elif kind in _CHECKS:
         _refuse(_CHECKS[kind], str(value))
     return kind(value)
+
+
+def _bytes(value: object) -> int:
+    size = parse_size(value) if isinstance(value, str) else value
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise UsageError(f"`{value}` is not a size", "write it like 500K, 64M or 2G")
+    return size
 
 
 def _chosen(choices: Sequence[str]) -> Callable[[object], None]:
@@ -522,7 +595,11 @@ def _seconds(value: object) -> float:
 
 
 def _plain(section: Struct) -> Any:  # noqa: ANN401  JSON
-    return msgspec.to_builtins(section, enc_hook=lambda value: float(value) if isinstance(value, float) else str(value))
+    return msgspec.to_builtins(section, enc_hook=_builtin)
+
+
+def _builtin(value: object) -> object:
+    return next((kind(value) for kind in (float, int) if isinstance(value, kind)), str(value))
 
 
 def _whole(

@@ -6,7 +6,7 @@ They are Python constants and not .sql files because a compiled module loads fas
 from __future__ import annotations
 
 #: Changing the schema means raising this: an index of another version is dropped and rebuilt from the journal.
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -149,6 +149,7 @@ TURNS = "SELECT lane, at FROM turns"
 FEATURE = "SELECT doc FROM features WHERE id = ?"
 FEATURES = "SELECT doc FROM features ORDER BY id"
 FEATURE_STATUSES = "SELECT status FROM tasks WHERE feature = ?"
+TASK_OF_RUN = "SELECT task FROM attempts WHERE run = ?"
 ATTEMPTS_OF = "SELECT doc FROM attempts WHERE task = ? ORDER BY started"
 USAGES_SINCE = "SELECT json_extract(doc, '$.usage') FROM attempts INDEXED BY attempts_by_time WHERE at >= ? AND json_extract(doc, '$.usage') IS NOT NULL"
 AGENT_OF_FEATURE = "SELECT agent FROM tasks INDEXED BY tasks_by_feature WHERE feature = ? AND agent IS NOT NULL ORDER BY closed DESC, born DESC LIMIT 1"

@@ -4,7 +4,7 @@
 output, one JSON object a line; keeper_client.py is the other end.
 
     {"op": "start", "launch": {...}, "record": DIRECTORY}
-    {"op": "adopt", "id", "pid", "start_time", "record": DIRECTORY, "timeout_s", "grace_s"}
+    {"op": "adopt", "id", "pid", "start_time", "record": DIRECTORY, "timeout_s", "grace_s", "output", "output_max"}
     {"op": "kill", "id", "reason"}    {"op": "kill_now", "id", "reason"}
 
     {"event": "ready"}    {"event": "started", "id", "pid", "start_time"}
@@ -14,8 +14,7 @@ It holds the lock for as long as it may still read requests. So whoever gets the
 ordered from this keeper has either left its trace in a record or never will: not even a half-made child is missing,
 for it holds a copy of the lock's descriptor until its command begins. What has begun carries its marker.
 
-A record is a directory for one start, ever. `process.json` is created before the start, empty and exclusively, and
-filled in after it; `status.json` appears, whole, at the end. They outlive any process, but not a loss of power.
+A record (record.py) is a directory for one start, ever.
 """
 
 from __future__ import annotations
@@ -33,7 +32,8 @@ from dataclasses import dataclass, replace
 from atms_cli.errors import ConflictError
 from atms_cli.system.launch import GRACE_S, Launch, Outcome, Started
 from atms_cli.system.process import Processes
-from atms_cli.system.tree import is_alive, start_time
+from atms_cli.system.record import claim, conclude, describe, note
+from atms_cli.system.tree import start_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,67 +49,6 @@ RECORD_LOOK_S = 0.005
 _REQUESTS = 0
 _MESSAGES = 1
 _LOG = 2
-
-
-# Records
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is known on disk of one start: `process` lacks if nothing began, or its keeper died at that very moment."""
-
-    is_claimed: bool = False
-    process: Started | None = None
-    keeper_pid: int = 0
-    keeper_start_time: int = 0
-    outcome: Outcome | None = None
-
-    def is_kept(self) -> bool:
-        """Tell whether the keeper that will write the outcome is alive."""
-        return is_alive(self.keeper_pid, self.keeper_start_time)
-
-
-def describe(directory: str) -> Record:
-    """Read a record, however much of it there is."""
-    content = _content(f"{directory}/process.json")
-    plain = _parsed(content)
-    ended = _parsed(_content(f"{directory}/status.json"))
-    return Record(
-        is_claimed=content is not None,
-        process=Started(plain["id"], plain["pid"], plain["start_time"]) if plain else None,
-        keeper_pid=plain["keeper_pid"] if plain else 0,
-        keeper_start_time=plain["keeper_start_time"] if plain else 0,
-        outcome=Outcome.from_json(ended) if ended else None,
-    )
-
-
-def _content(path: str) -> bytes | None:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
-
-
-def _parsed(content: bytes | None) -> dict[str, Any] | None:
-    try:
-        plain = json.loads(content or b"null")
-    except ValueError:  # its writer was killed in the middle
-        return None
-    return plain if isinstance(plain, dict) else None
-
-
-def _write_outcome(directory: str, outcome: Outcome) -> None:
-    aside = f"{directory}/status.json.new"
-    file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    try:
-        os.write(file, json.dumps(outcome.to_json()).encode())
-    finally:
-        os.close(file)
-    os.rename(aside, f"{directory}/status.json")
-
-
-# The process
 
 
 @dataclass(slots=True)
@@ -203,7 +142,8 @@ class _Keeper:
             request = json.loads(line)
             run_id = request["launch"]["id"] if request["op"] == "start" else request["id"]
         except (ValueError, KeyError, TypeError) as error:
-            _log(f"not a request: {line[:200]!r}: {error}")
+            # Not the line itself: it may hold the environment of a command.
+            _log(f"not a request: {type(error).__name__}")
             return
         try:
             self._carry_out(run_id, request)
@@ -228,8 +168,7 @@ class _Keeper:
             raise ConflictError("the keeper was told to end")
         if launch.id in self._own or launch.id in self._adopted:
             raise ConflictError(f"`{launch.id}` is running already")
-        # Exclusive: whatever goes wrong elsewhere, no record is ever started from twice.
-        record = os.open(f"{directory}/process.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        record = claim(directory)
         try:
             started = self._processes.start(launch)
             self._own[launch.id] = directory
@@ -237,12 +176,18 @@ class _Keeper:
                 self._take(started)
                 return
             self._say({"event": "started", **started.to_json()})
-            _try(os.write, record, _line(started.to_json() | self._identity))
+            _try(note, record, started, self._identity)
         finally:
             os.close(record)
 
     def _adopt(self, started: Started, request: dict[str, Any]) -> None:
-        self._processes.adopt(started, request.get("timeout_s"), request.get("grace_s", GRACE_S))
+        self._processes.adopt(
+            started,
+            request.get("timeout_s"),
+            request.get("grace_s", GRACE_S),
+            request.get("output"),
+            request.get("output_max"),
+        )
         self._adopted[started.id] = request["record"]
 
     def _take(self, outcome: Outcome) -> None:
@@ -250,7 +195,7 @@ class _Keeper:
         if adopted is not None:
             self._awaited.append(_Awaited(outcome, adopted, time.monotonic() + RECORD_WAIT_S))
             return
-        _try(_write_outcome, self._own.pop(outcome.id), outcome)
+        _try(conclude, self._own.pop(outcome.id), outcome)
         self._say({"event": "ended", **outcome.to_json()})
 
     def _look_for_records(self) -> None:

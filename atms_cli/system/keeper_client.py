@@ -1,7 +1,7 @@
 """The loop's end of a keeper: start one, order starts, adoptions and kills, and hear what came of them.
 
 Coming back after a crash: get a keeper and wait until it is ready. From then on no older one starts anything, so
-`keeper.describe` is final about what had begun, and `tree.marked` finds what began but was not written down.
+`record.describe` is final about what had begun, and `tree.marked` finds what began but was not written down.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import atms_cli
 from atms_cli.errors import UnavailableError
-from atms_cli.system.launch import GRACE_S, Outcome, Started
+from atms_cli.system.launch import Outcome, Started
 from atms_cli.system.spawn import DEFAULT_SIGNALS, seal_descriptors
 
 TYPE_CHECKING = False
@@ -108,9 +108,11 @@ class Keeper:
         """Order a command; `record` is a directory that exists and that no other start has used or will use."""
         self.send({"op": "start", "launch": launch.to_json(), "record": record})
 
-    def adopt(self, started: Started, record: str, timeout_s: float | None = None, grace_s: float = GRACE_S) -> None:
-        """Order a watch over what an older keeper started; `timeout_s` is what is left of its time."""
-        limits = {"timeout_s": timeout_s, "grace_s": grace_s}
+    def adopt(self, started: Started, record: str, **limits: float | str | None) -> None:
+        """Order a watch over what an older keeper started.
+
+        Limits: `timeout_s` is what is left of its time, `grace_s`, `output` its file and `output_max` what that may take.
+        """
         self.send({"op": "adopt", **started.to_json(), "record": record, **limits})
 
     def kill(self, run_id: str, reason: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     Status = Literal["exited", "signalled", "timed_out", "stalled", "killed", "unstartable", "vanished"]
+    #: What a command may use, by name: memory and file_size in bytes, cpu in seconds, files, processes, cores.
+    Limits = Mapping[str, float]
 
 #: Names the run a process belongs to, in its environment and so in that of every descendant.
 MARKER = "ATMS_RUN_ID"
@@ -35,6 +37,11 @@ class Launch:
     timeout_s: float | None = None
     silence_s: float | None = None
     grace_s: float = GRACE_S
+    limits: Limits = field(default_factory=dict)
+    #: Whether a control group may enforce them.
+    grouped: bool = True
+    #: How many bytes of its output are kept at most.
+    output_max: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give the plain values that `from_json` takes."""
@@ -71,6 +78,12 @@ class Outcome:
     error: str = ""
     cpu_s: float = 0.0
     max_rss_kb: int = 0
+    #: What was read from and written to disks, not to what the system holds in memory.
+    read_kb: int = 0
+    written_kb: int = 0
+    output_bytes: int = 0
+    #: The limit that it has met, as far as that is known.
+    hit: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Give the plain values that `from_json` takes."""

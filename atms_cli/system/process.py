@@ -14,7 +14,10 @@ import time
 from math import inf
 
 from atms_cli.errors import ConflictError
+from atms_cli.system import cgroup
 from atms_cli.system.launch import GRACE_S, Outcome, Started
+from atms_cli.system.limits import launcher
+from atms_cli.system.logcap import Cap
 from atms_cli.system.run import Run, Silence
 from atms_cli.system.spawn import UnstartableError, seal_descriptors, spawn
 from atms_cli.system.tree import IS_LINUX, LOOK_S, SWEEP, Ending, Tree, is_alive, list_children, look_at_all, start_time
@@ -47,6 +50,9 @@ class Processes:
         self._gone: list[Run] = []
         self._ended: list[Outcome] = []
         self._next_look = -inf
+        self._group: cgroup.Group | None = None
+        #: Whether control groups were tried, and the system refused.
+        self._is_ungrouped = False
         #: Children from before our time, which are nobody's orphans.
         self._foreign = set(list_children() or ())
         self._selector = selectors.DefaultSelector()
@@ -83,25 +89,43 @@ class Processes:
         """Start a command in a session of its own; an Outcome says why it could not be started."""
         self._refuse_if_known(launch.id)
         began = time.monotonic()
+        group = self._group_of(launch) if launch.limits and launch.grouped else None
         try:
-            pid = spawn(launch)
+            pid = spawn(launch, launcher(launch.limits, group) if launch.limits else ())
         except UnstartableError as error:
+            if group:
+                cgroup.take_down(group)
             return Outcome(launch.id, "unstartable", error=str(error))
-        run = Run(
-            launch.id,
-            began,
-            launch.grace_s,
-            pid,
-            start_time(pid) or 0,
-            Tree(launch.id, pid),
-            timeout_s=launch.timeout_s,
-        )
-        if launch.silence_s is not None:
-            run.silence = Silence(launch.output, launch.silence_s, began)
+        tree, born = Tree(launch.id, pid), start_time(pid) or 0
+        run = Run(launch.id, began, launch.grace_s, pid, born, tree, timeout_s=launch.timeout_s, launch=launch)
+        run.group = group
+        self._watch_output(run, launch.output, launch.silence_s, launch.output_max)
         self._runs[run.id] = self._mains[pid] = run
         return Started(run.id, pid, run.start_time)
 
-    def adopt(self, started: Started, timeout_s: float | None = None, grace_s: float = GRACE_S) -> None:
+    def _group_of(self, launch: Launch) -> str | None:
+        """Make the control group of a run; where that cannot be, its limits hold for each process alone."""
+        own = cgroup.own_group()
+        if own is None or not launch.limits.keys() & cgroup.CONTROLLERS.keys() or self._is_ungrouped:
+            return None
+        try:
+            self._group = self._group or cgroup.Group(own, launch.limits)
+            return self._group.make(launch.id, launch.limits)
+        except OSError:
+            self._is_ungrouped = True
+            return None
+
+    @staticmethod
+    def _watch_output(run: Run, path: str, silence_s: float | None, most: int | None) -> None:
+        if silence_s is not None:
+            run.silence = Silence(path, silence_s, run.began)
+        if most is not None:
+            run.cap = Cap(path, most, run.began)
+
+    def adopt(
+        self, started: Started, timeout_s: float | None = None, grace_s: float = GRACE_S,
+        output: str | None = None, output_max: int | None = None,
+    ) -> None:  # fmt: skip
         """Watch a tree that another process started; it ends as "vanished", for only a parent learns the exit code."""
         self._refuse_if_known(started.id)
         pidfd = _open_pidfd(started.pid)
@@ -111,6 +135,8 @@ class Processes:
         tree = Tree(started.id, started.pid if lives else None)
         run = Run(started.id, time.monotonic(), grace_s, started.pid, started.start_time, tree, is_child=False)
         run.timeout_s, run.pidfd = timeout_s, pidfd
+        if output is not None:
+            self._watch_output(run, output, None, output_max)
         if pidfd is not None:
             self._selector.register(pidfd, selectors.EVENT_READ, run)
         if not lives:
@@ -248,10 +274,11 @@ class Processes:
         strays = (self._strays() or ()) if len(self._runs) == 1 else ()
         everyone, once_more = look_at_all(), None
         for run, end in ending:
-            tree = run.tree.find(everyone, strays)
+            hidden = cgroup.members(run.group) if run.group else strays
+            tree = run.tree.find(everyone, hidden)
             if not tree:  # perhaps, for one may have handed over to a child and ended while we were reading
                 once_more = once_more or look_at_all()
-                tree = run.tree.find(once_more, strays)
+                tree = run.tree.find(once_more, hidden)
             if end.is_over(tree, now) and (run.end or end.survivors):
                 self._finish(run)
         took_s = time.monotonic() - now

@@ -8,14 +8,17 @@ import time
 from dataclasses import dataclass, replace
 from math import inf
 
+from atms_cli.system import cgroup, limits
 from atms_cli.system.launch import Outcome
 from atms_cli.system.tree import ESCALATION, IS_LINUX, Ending
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import resource
+    from collections.abc import Mapping
 
-    from atms_cli.system.launch import Status
+    from atms_cli.system.launch import Launch, Status
+    from atms_cli.system.logcap import Cap
     from atms_cli.system.tree import Tree
 
 
@@ -60,7 +63,14 @@ class Run:
     tree: Tree
     is_child: bool = True
     timeout_s: float | None = None
+    #: How it was started; an adopted one was by somebody else.
+    launch: Launch | None = None
     silence: Silence | None = None
+    cap: Cap | None = None
+    #: Whether that bound could not be held.
+    has_no_room: bool = False
+    #: The directory of its control group.
+    group: str | None = None
     #: Becomes readable at the end of a main process that is not our child; None where the system has no such thing.
     pidfd: int | None = None
     verdict: Status | None = None
@@ -76,14 +86,17 @@ class Run:
     def due(self) -> float:
         """Tell when its patience is over, or should be looked into."""
         deadline = inf if self.timeout_s is None else self.began + self.timeout_s
-        return min(deadline, self.silence.due if self.silence else inf)
+        return min(deadline, self.silence.due if self.silence else inf, self.cap.due if self.cap else inf)
 
     def judge(self, now: float) -> None:
-        """Condemn it if it has taken, or kept silent for, too long."""
+        """Condemn it if it has taken, or kept silent for, too long, or if its output cannot be kept within bounds."""
         if self.timeout_s is not None and now >= self.began + self.timeout_s:
             self.condemn("timed_out", f"took longer than {self.timeout_s:g} s")
         elif self.silence and now >= self.silence.due and self.silence.is_too_long(now):
             self.condemn("stalled", f"no output for {self.silence.limit_s:g} s")
+        elif self.cap and now >= self.cap.due and not self.cap.hold(now):
+            self.has_no_room = True
+            self.condemn("killed", "more output than its log may have, and this file system cannot drop a part of it")
 
     def condemn(self, verdict: Status, reason: str) -> None:
         """Begin to end it."""
@@ -100,6 +113,8 @@ class Run:
             duration_s=now - self.began,
             cpu_s=usage.ru_utime + usage.ru_stime,
             max_rss_kb=usage.ru_maxrss if IS_LINUX else usage.ru_maxrss // 1024,
+            read_kb=usage.ru_inblock // 2,
+            written_kb=usage.ru_oublock // 2,
         )
 
     def lost(self) -> None:
@@ -109,10 +124,33 @@ class Run:
     def outcome(self) -> Outcome:
         """Tell what it came to, now that all is over."""
         end = self.end or self._vanished()
+        counts = cgroup.take_down(self.group) if self.group else {}
         reason = self.reason
         if self.ending and self.ending.survivors:
             reason = f"{reason}; not even SIGKILL ended {self.ending.survivors}".lstrip("; ")
-        return replace(end, status=self.verdict or end.status, error=reason)
+        if self.cap:
+            self.cap.hold(time.monotonic())
+        if self.launch is None:
+            return replace(end, status=self.verdict or end.status, error=reason)
+        end = self._with_limits(end, self.launch, counts)
+        printed = _size(self.launch.output)
+        return replace(end, status=self.verdict or end.status, error=reason or end.error, output_bytes=printed)
+
+    def _with_limits(self, end: Outcome, launch: Launch, counts: Mapping[str, int]) -> Outcome:
+        if self.has_no_room:
+            return replace(end, hit="output")
+        if not launch.limits:
+            return end
+        if end.exit_code == limits.NOT_SET:
+            return replace(end, status="unstartable", error="its limits could not be set; its output says why")
+        return replace(end, hit=limits.hit(launch.limits, end.exit_code, end.signal, counts))
 
     def _vanished(self) -> Outcome:
         return Outcome(self.id, "vanished", duration_s=time.monotonic() - self.began)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0

@@ -29,8 +29,8 @@ class UnstartableError(Exception):
     """The command cannot be started, and why."""
 
 
-def spawn(launch: Launch) -> int:
-    """Start a command and give its pid.
+def spawn(launch: Launch, before: tuple[str, ...] = ()) -> int:
+    """Start a command and give its pid; a program that becomes the command may stand before it.
 
     Raises:
         UnstartableError: it cannot be started.
@@ -41,7 +41,7 @@ def spawn(launch: Launch) -> int:
     try:
         sink = _opened(launch.output, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
-            return _spawn_in_directory(launch, source, sink)
+            return _spawn_in_directory(launch, before, source, sink)
         finally:
             os.close(sink)
     finally:
@@ -50,17 +50,19 @@ def spawn(launch: Launch) -> int:
 
 def _opened(path: str, flags: int) -> int:
     try:
-        return os.open(path, flags, 0o644)
+        return os.open(path, flags, 0o600)
     except (OSError, ValueError) as error:
         raise UnstartableError(f"cannot open {path}: {_reason(error)}") from error
 
 
-def _spawn_in_directory(launch: Launch, source: int, sink: int) -> int:
+def _spawn_in_directory(launch: Launch, before: tuple[str, ...], source: int, sink: int) -> int:
     # posix_spawn cannot change directory and fork is many times slower, so this process goes there and back.
     home = _opened(".", getattr(os, "O_PATH", os.O_RDONLY))
     try:
         _enter(launch.cwd)
-        return _posix_spawn(_program(launch), launch, source, sink)
+        program = _program(launch)
+        argv = (*before, program, *launch.argv[1:]) if before else launch.argv
+        return _posix_spawn(before[0] if before else program, argv, launch, source, sink)
     except ValueError as error:  # a zero byte, an equals sign in the name of a variable
         raise UnstartableError(f"{launch.argv[0]!r}: {error}") from error
     finally:
@@ -68,12 +70,12 @@ def _spawn_in_directory(launch: Launch, source: int, sink: int) -> int:
         os.close(home)
 
 
-def _posix_spawn(program: str, launch: Launch, source: int, sink: int) -> int:
+def _posix_spawn(program: str, argv: tuple[str, ...], launch: Launch, source: int, sink: int) -> int:
     redirections = [(os.POSIX_SPAWN_DUP2, source, 0), (os.POSIX_SPAWN_DUP2, sink, 1), (os.POSIX_SPAWN_DUP2, sink, 2)]
     try:
         return os.posix_spawn(
             program,
-            launch.argv,
+            argv,
             _environment(launch),
             file_actions=redirections,
             setsid=True,

@@ -309,7 +309,7 @@ def test_the_history_in_words_and_json(atms: Atms) -> None:
 def test_the_doctor_finds_and_mends(atms: Atms) -> None:
     atms.add("One")
     assert atms("doctor").out == "✓ journal, index, settings and roadmap are in order\n"
-    assert atms.json("doctor") == {"healthy": True, "problems": []}
+    assert atms.json("doctor")["problems"] == []
     (atms.root / ".atms" / "index.sqlite").write_bytes(b"not a database at all" * 100)
     assert len(atms.json("task", "list")) == 1
     atms("doctor", "--fix")

@@ -50,7 +50,7 @@ def test_tasks_from_eight_processes_run_once_each_while_the_loop_works(repositor
     assert atms.end(loop).code == 130
     assert Counter((atms.root / "ran").read_text().split()) == dict.fromkeys(ids, 1)
     assert atms.statuses() == dict.fromkeys(ids, "completed")
-    assert atms.json("doctor") == {"healthy": True, "problems": []}
+    assert atms.json("doctor")["problems"] == []
 
 
 def test_kills_of_the_loop_lose_nothing_and_repeat_nothing(repository: Atms) -> None:
@@ -78,7 +78,7 @@ def test_kills_of_the_loop_lose_nothing_and_repeat_nothing(repository: Atms) -> 
     place = {line: number for number, line in enumerate(happened)}
     for one, task in tasks.items():
         assert all(place[f"end {need}"] < place[f"start {one}"] for need in task["dependencies"])
-    assert atms.json("doctor") == {"healthy": True, "problems": []}
+    assert atms.json("doctor")["problems"] == []
 
 
 @pytest.mark.parametrize("victims", ["keeper", "both"])

@@ -92,7 +92,7 @@ def fill_up(directory: str) -> dict[str, int]:
     ballast.unlink()
     ids.append(atms.add("There is room again"))
     assert set(atms.statuses()) == set(ids)
-    assert atms.json("doctor") == {"healthy": True, "problems": []}
+    assert atms.json("doctor")["problems"] == []
     return {"added": len(ids), "refused": refused}
 
 
@@ -182,7 +182,7 @@ def read_only(directory: str) -> dict[str, int]:
     subprocess.run(["mount", "-o", "remount,rw", str(atms.root)], check=True)  # noqa: TID251  likewise
     assert contents_of(atms.root) == before
     atms("task", "done", two)
-    assert atms.json("doctor") == {"healthy": True, "problems": []}
+    assert atms.json("doctor")["problems"] == []
     return {"refused": refused}
 
 

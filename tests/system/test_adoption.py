@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from atms_cli.system.keeper import describe
 from atms_cli.system.keeper_client import KeeperGone
+from atms_cli.system.record import describe
 from atms_cli.system.tree import is_alive
 from tests.system.desk import is_gone, until
 
