@@ -122,7 +122,7 @@ class OpenWorkspace:
     def worktrees(self) -> ports.Worktrees:
         """Return the git worktrees of tasks."""
         if self._worktrees is None:
-            from atms_cli.system.worktree import Worktrees
+            from atms_cli.system.worktrees import Worktrees
 
             self._worktrees = Worktrees(self.root, join(self.directory, paths.WORKTREES), self.environ)
         return self._worktrees

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from atms_cli.cli.call import Call
     from atms_cli.domain.records import JsonObject
-    from atms_cli.loop.tick import Report
+    from atms_cli.loop.work import Report
 
 _MOST_ROWS = 12
 

@@ -203,9 +203,11 @@ def came_back(merge: Mapping[str, object]) -> str:
     """Return where the work of a task is that was done apart."""
     if merge["kind"] == "merged":
         return f"merged into {merge['into']} ({str(merge['commit'])[:10]})"
+    reason = f": {one_line(str(merge['reason']))}" if merge.get("reason") else ""
     words = {
         "nothing": "nothing to merge",
-        "kept": f"kept on {merge.get('branch')}",
+        "kept": f"kept on {merge.get('branch')}{reason}",
+        "handed_over": f"handed over: {one_line(str(merge.get('said') or merge.get('branch')))}",
         "refused": f"on {merge.get('branch')}, not merged",
     }
     return words.get(str(merge["kind"]), "in its worktree, with conflicts")

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
         balance: str  # which of several able agents takes a task
         isolation: str  # where attempts work: shared or worktree
         setup: str | None  # a shell command that makes a new worktree fit for work
-        merge: str  # how a worktree's branch comes back: fast-forward, squash or none
         prompt: str | None  # a template of the prompt, from the root; None for the built-in one
         conventions: str | None  # the file with the repository's conventions; None for the first usual one, "" for none
         limits: dict[str, float | None]  # what an attempt may use (domain/footprint.py)
@@ -49,6 +48,19 @@ if TYPE_CHECKING:
         log_max: int  # bytes of output kept of a command
         logs_keep: float | None  # seconds that the files of ended tasks are kept
         logs_total: int | None  # bytes that they may take together
+        teardown: str | None  # a shell command that is run before a worktree is removed
+        merge: str  # how a worktree's branch comes back (MERGES)
+        merge_command: str | list[str] | None  # what it is handed over to, for a merge of `command`
+        merge_timeout: float  # seconds that command may take
+        on_conflict: str  # who gets a conflict (ON_CONFLICT)
+        worktrees: WorktreeLimits
+
+    class WorktreeLimits(TypedDict):
+        """How many worktrees may lie there, beside those that are worked in, before no new one is made."""
+
+        keep: float  # seconds that one of which nothing is left to keep stays, to be looked into
+        max_size: int | None  # bytes
+        max_count: int | None
 
     class Claims(TypedDict):
         """How agents that claim for themselves hold tasks."""
@@ -85,7 +97,9 @@ if TYPE_CHECKING:
 
 
 #: How the branch of a task comes back into the one that is checked out.
-MERGES = ("fast-forward", "squash", "none")
+MERGES = ("fast-forward", "squash", "rebase", "command", "none")
+#: Whether a task whose work conflicts with what came in meanwhile goes back to its agent, or waits for a person.
+ON_CONFLICT = ("retry", "review")
 #: Whether control groups enforce limits.
 CGROUPS = ("auto", "off")
 
@@ -119,6 +133,7 @@ def default() -> Config:
             "balance": "least_load",
             "isolation": "shared",
             "setup": None,
+            "teardown": None,
             "merge": "fast-forward",
             "prompt": None,
             "conventions": None,
@@ -127,6 +142,10 @@ def default() -> Config:
             "log_max": 64 << 20,
             "logs_keep": 30 * 86_400.0,
             "logs_total": 4 << 30,
+            "merge_command": None,
+            "merge_timeout": 600.0,
+            "on_conflict": "retry",
+            "worktrees": {"keep": 86_400.0, "max_size": None, "max_count": None},
         },
         "claims": {"lease": 1800.0},
         "budget": {"task_usd": 25.0, "task_tokens": None, "day_usd": 250.0, "day_tokens": None, "prices": {}},

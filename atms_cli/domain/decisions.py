@@ -258,6 +258,15 @@ def validate(task: Task) -> list[Fact]:
     return [("task.validating", task["id"], {})]
 
 
+def request_review(task: Task, reason: str, result: JsonObject) -> list[Fact]:
+    """Let a person look at work that its agent has ended, and say how it goes on."""
+    if task["status"] == "review":
+        return []
+    if "review" not in TRANSITIONS[task["status"]]:
+        raise _refusal(task, "reviewed")
+    return [("task.review_requested", task["id"], {"reason": reason, "result": result, "run": None})]
+
+
 def complete(task: Task, result: JsonObject, now: str) -> list[Fact]:
     """Finish a task with its evidence: gate results, exit code, or who said so."""
     if task["status"] == "completed":
@@ -355,10 +364,10 @@ def retry(
 
 
 def retry_from_scratch(task: Task, reason: str | None) -> list[Fact]:
-    """Put a failed task back with all of its attempts, as a person asks for it."""
+    """Put a failed task, or one that waits for a review, back with all of its attempts, as a person asks for it."""
     if task["status"] == "queued":
         return []
-    if task["status"] != "failed":
+    if task["status"] not in ("failed", "review"):
         raise _refusal(task, "retried")
     return [("task.retried", task["id"], {**_because(reason), "attempts": 0})]
 
@@ -393,6 +402,7 @@ _WAY_OUT = {
     "in_progress": "give it back first: atms task release {id}",
     "validating": "give it back first: atms task release {id}",
     "assigned": "give it back first: atms task release {id}",
+    "review": "let it go on first: atms task retry {id}",
 }
 
 

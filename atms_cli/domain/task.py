@@ -64,6 +64,7 @@ EVENTS: dict[str, tuple[str | None, str | None]] = {
     "task.started": ("in_progress", "started_at"),
     "task.validating": ("validating", None),
     "task.judged": (None, None),
+    "task.review_requested": ("review", None),
     "task.completed": ("completed", "completed_at"),
     "task.failed": ("failed", "failed_at"),
     "task.retried": ("queued", None),

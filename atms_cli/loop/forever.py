@@ -20,8 +20,10 @@ from atms_cli.errors import (
     AtmsError,
     ConflictError,
 )
+from atms_cli.loop.chores import Chores
 from atms_cli.loop.recovery import recover
-from atms_cli.loop.tick import Desk, Ended, Order
+from atms_cli.loop.tick import Desk
+from atms_cli.loop.work import Ended, Order
 from atms_cli.services import agents, attempts, dispatch, drivers, features, health, prompts, tidying
 from atms_cli.store import paths
 from atms_cli.store.lock import Lock, holder
@@ -36,13 +38,15 @@ if TYPE_CHECKING:
 
     from atms_cli.bootstrap import OpenWorkspace
     from atms_cli.domain.records import Agent, Json, JsonObject
-    from atms_cli.loop.tick import Report
+    from atms_cli.loop.work import Report
     from atms_cli.ports import ReadModel
 
 #: How long an older keeper may take to hand over, and how often to look even if nothing was noticed.
 _KEEPER_TIMEOUT_S = 30.0
 _LONGEST_SLEEP_S = 30.0
 _RUN_LOCK_TIMEOUT_S = 0.3
+#: Worktrees that are made, committed to, merged or removed at once.
+_CHORES = 8
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Interrupts: start nothing new; stop what runs; kill it.
 _FINISH, _STOP, _KILL = 1, 2, 3
@@ -69,13 +73,12 @@ class Loop:
         self._ws = ws
         self._plan = plan
         self._report = report
-        self._desk = Desk(ws, report, jobs=plan.jobs or ws.config["execution"]["jobs"], only=plan.only)
+        self._chores = Chores(_CHORES)
+        self._desk = Desk(ws, report, self._chores, jobs=plan.jobs or ws.config["execution"]["jobs"], only=plan.only)
         self._ended: list[Ended] = []
         self._stage = 0
         self._done_stage = 0
         self._signal = 0
-        #: Whether something came of a merge that has yet to be put on record.
-        self._is_merging = False
         self._is_late = False
         #: Why nothing more is started, once a limit of this run is reached.
         self._reached: str | None = None
@@ -139,7 +142,7 @@ class Loop:
             while not self._is_over():
                 self._turn()
                 self._escalate()
-                if not self._ended and not self._is_merging and not self._is_over():
+                if not self._ended and not self._desk.apart.has_news() and not self._is_over():
                     self._sleep(changes, signals)
             return self._close()
         finally:
@@ -164,12 +167,12 @@ class Loop:
     def _turn(self) -> None:
         """Settle, record, make durable, and only then launch."""
         ended, self._ended = self._ended, []
-        self._desk.gather(ended)
+        ended = self._desk.gather(ended)
         with self._ws.store.writing("atms run") as tx:
             starts = self._desk.turn(tx, ended, room=self._room)
         self._send(self._desk.orders(starts))
         self._desk.clean_up()
-        self._is_merging = self._desk.merge()
+        self._desk.apart.merge()
         self._ended += self._desk.unstartable
         self._desk.unstartable = []
         if self._desk.feature_work_ended():
@@ -215,8 +218,9 @@ class Loop:
             self._keeper.run(Launch.from_json(order.launch), order.record)
 
     def _is_over(self) -> bool:
-        if self._desk.works or self._ended:
-            return False
+        if self._desk.works or self._ended or self._desk.apart.is_busy():
+            # Who is told to kill does not wait for git: the next loop takes up what it leaves.
+            return self._stage >= _KILL and not self._ended and self._desk.waits_for_git_alone()
         if self._stage or self._reached is not None:
             return True
         if self._plan.once:
@@ -261,10 +265,10 @@ class Loop:
 
     def _sleep(self, changes: Changes, signals: _Signals) -> None:
         """Wait for a process to end, a change by others, a signal, or the next moment that matters."""
-        ready, _, _ = select.select(
-            [self._keeper.fileno(), changes.fileno(), signals.fileno()], [], [], self._until_next_moment()
-        )
+        woken = [self._keeper.fileno(), changes.fileno(), signals.fileno(), self._chores.fileno()]
+        ready, _, _ = select.select(woken, [], [], self._until_next_moment())
         signals.clear()
+        self._chores.take_in()
         if self._keeper.fileno() in ready:
             self._listen()
         if changes.fileno() in ready:

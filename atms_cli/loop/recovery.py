@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from atms_cli.domain import agent as agents
 from atms_cli.errors import UsageError
-from atms_cli.loop.tick import Ended, Order, Work
+from atms_cli.loop.work import Ended, Order, Work
 from atms_cli.services import attempts
 from atms_cli.services.agents import known
 from atms_cli.system.launch import Outcome

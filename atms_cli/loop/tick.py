@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from atms_cli.domain import agent as agents
 from atms_cli.domain import budget
 from atms_cli.domain import gate as gates
 from atms_cli.errors import AtmsError, PromptError
-from atms_cli.services import attempts, dispatch, isolation, measures, recurrence
+from atms_cli.loop.apart import Apart
+from atms_cli.loop.work import Ended, Order, Work
+from atms_cli.services import attempts, dispatch, measures, recurrence
 from atms_cli.services import gates as gate_service
 from atms_cli.services.consequences import follow
 
@@ -16,73 +16,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from atms_cli.domain.records import Agent, Gate, GateResult, JsonObject, Task, Verdict
+    from atms_cli.domain.records import Agent, Gate, GateResult, JsonObject, Task
+    from atms_cli.loop.chores import Chores
+    from atms_cli.loop.work import Made, Merged, Report
     from atms_cli.ports import Transaction, Workspace
-    from atms_cli.services.drivers import Heard
-
-    Report = Callable[[JsonObject], None]
-
 
 #: How often the queue's health is looked after.
 _LOOK_AFTER_S = 30.0
 
 
-@dataclass(slots=True)
-class Work:
-    """An attempt in flight: first its command, then its gates."""
-
-    start: attempts.Start
-    began: float
-    heard: Heard | None = None
-    gates: dict[str, Gate] = field(default_factory=dict)  # by the id of their process
-    results: dict[str, GateResult] = field(default_factory=dict)  # by gate name
-    verdict: Verdict | None = None
-
-    @property
-    def run(self) -> str:
-        """Return the id of the attempt."""
-        return self.start.run
-
-    @property
-    def task(self) -> Task:
-        """Return the task as it was before."""
-        return self.start.task
-
-    @property
-    def agent(self) -> Agent:
-        """Return who works."""
-        return self.start.agent
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A command to start: how, and the directory that records it."""
-
-    launch: JsonObject
-    record: str
-
-
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """How the branch of a task came back (system/worktree.py)."""
-
-    work: Work
-    result: JsonObject
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a process ended (system/launch.py)."""
-
-    id: str
-    outcome: JsonObject
-
-
 class Desk:
     """What is in flight, and the decisions about it. It starts nothing and waits for nothing."""
 
-    def __init__(self, ws: Workspace, report: Report, *, jobs: int, only: Sequence[str]) -> None:
+    def __init__(self, ws: Workspace, report: Report, chores: Chores, *, jobs: int, only: Sequence[str]) -> None:
         self.ws = ws
+        self.apart = Apart(ws, chores, report)
         self.jobs = jobs
         self.only = only
         self.works: dict[str, Work] = {}
@@ -95,8 +43,6 @@ class Desk:
         self._processes: dict[str, str] = {}  # process id to run
         self._touched_feature = False
         self._to_judge: list[tuple[Work, Sequence[Gate]]] = []
-        self._to_merge: list[Work] = []
-        self._merged: list[Merged] = []
         self._to_clean: list[Merged] = []
         self._to_complete: list[Work] = []
         self._failures: dict[str, int] = {}  # in a row, by agent
@@ -112,8 +58,7 @@ class Desk:
         unjudged, self._to_complete = self._to_complete, []
         for work in unjudged:
             self._take_verdict(tx, work, [])
-        merged, self._merged = self._merged, []
-        for one in merged:
+        for one in self.apart.take_merged():
             self._settle_merge(tx, one)
         attempts.expire_leases(tx)
         self.look_after(tx, every_s=_LOOK_AFTER_S)
@@ -127,45 +72,33 @@ class Desk:
         self.throttled_until = dispatch.note_limits(tx, throttle) if free > 0 else None
         return attempts.dispatch(self.ws, tx, chosen)
 
-    def gather(self, ended: Iterable[Ended]) -> None:
-        """Take in what commands have left: their words, and their work if it lies apart. It may take a while: before the turn."""
+    def gather(self, ended: Iterable[Ended]) -> list[Ended]:
+        """Take in what commands have left: their words, and their work if it lies apart. Return what can be settled now."""
+        settled = self.apart.take_committed()
         for each in ended:
             work = self.works.get(self._processes.get(each.id, ""))
+            if self.apart.end(each):
+                continue
             if work is None:
+                settled.append(each)
                 continue
             if each.id in work.gates:
                 gate_service.mask_log(self.ws, work.gates[each.id], work.run, work.task, each.outcome)
-            else:
-                work.heard = attempts.gather(self.ws, work.start, each.outcome)
-
-    def merge(self) -> bool:
-        """Bring back the branches of tasks that are done and judged, one after the other; return whether there were any."""
-        waiting, self._to_merge = self._to_merge, []
-        policy = self.ws.config["execution"]["merge"]
-        for work in waiting:
-            if not attempts.in_flight(self.ws.store.reading().task(work.task["id"]), work.run):
-                self._merged.append(Merged(work, {"kind": "again"}))
+                settled.append(each)
                 continue
-            self.tell("merging", work.task)
-            try:
-                result = self.ws.worktrees.merge(work.task["id"], policy, isolation.message(work.task))
-            except AtmsError as error:
-                result = {"kind": "refused", "detail": error.message}
-            self._merged.append(Merged(work, result))
-        return bool(waiting)
+            work.heard = attempts.gather(self.ws, work.start, each.outcome)
+            if attempts.leaves_work(work.start, each.outcome):
+                self.apart.commit(work, each)
+            else:
+                settled.append(each)
+        return settled
 
     def clean_up(self) -> None:
         """Remove worktrees whose work has come back, now that it is on record."""
         merged, self._to_clean = self._to_clean, []
         for one in merged:
-            task_id, kind = one.work.task["id"], one.result["kind"]
-            try:
-                kept = self.ws.worktrees.clean_up(task_id, is_merged=kind != "kept")
-            except AtmsError as error:
-                kept = error.message
-            if kept is not None:
-                text = f"{task_id}: its worktree has something that is not committed, and stays: {kept}"
-                self._report({"type": "warning", "text": text})
+            is_merged = one.result["kind"] in ("merged", "nothing")
+            self.apart.clean_up(one.work.task, one.work.run, is_merged=is_merged)
 
     def look_after(self, tx: Transaction, *, every_s: float) -> None:
         """Look after the queue's health now and then; a look costs more than a turn."""
@@ -191,13 +124,34 @@ class Desk:
             orders += self._gate_orders(work, judges)
         for start in starts:
             self.take(start)
-            try:
-                orders.append(Order(attempts.launch(self.ws, start), self.ws.run_files.prepare(start.run)))
-            except AtmsError as error:
-                words = f"{error.message}; {error.hint}" if error.hint else error.message
-                untold = {"untold": True} if isinstance(error, PromptError) else {}
-                self.unstartable.append(Ended(start.run, {"status": "unstartable", "error": words, **untold}))
-        return orders
+            if start.is_apart:
+                self.apart.make(start)
+            else:
+                orders += self._launched(start, self.ws.root)
+        for made in self.apart.take_made():
+            orders += self._begun(made)
+        return orders + self.apart.take_orders()
+
+    def _begun(self, made: Made) -> list[Order]:
+        """Return the command of an attempt whose worktree is there, unless it is not wanted any more."""
+        run = made.start.run
+        if made.error is not None:
+            self.unstartable.append(Ended(run, {"status": "unstartable", "error": made.error}))
+        elif self.is_stopping or not attempts.in_flight(self.ws.store.reading().task(made.start.task["id"]), run):
+            self.unstartable.append(Ended(run, {"status": "killed"}))
+        else:
+            return self._launched(made.start, made.tree, is_set_up=made.is_set_up)
+        return []
+
+    def _launched(self, start: attempts.Start, tree: str, *, is_set_up: bool = True) -> list[Order]:
+        try:
+            launch = attempts.launch(self.ws, start, tree, is_set_up=is_set_up)
+            return [Order(launch, self.ws.run_files.prepare(start.run))]
+        except AtmsError as error:
+            words = f"{error.message}; {error.hint}" if error.hint else error.message
+            untold = {"untold": True} if isinstance(error, PromptError) else {}
+            self.unstartable.append(Ended(start.run, {"status": "unstartable", "error": words, **untold}))
+            return []
 
     def take(self, start: attempts.Start) -> None:
         """Count an attempt as in flight."""
@@ -220,7 +174,10 @@ class Desk:
         if judges:
             return self._gate_orders(work, judges)
         # Its gates were taken out of atms.yaml meanwhile, or it had none and was about to come back.
-        (self._to_merge if work.start.is_apart else self._to_complete).append(work)
+        if work.start.is_apart:
+            self.apart.bring_back(work)
+        else:
+            self._to_complete.append(work)
         return []
 
     def _gate_orders(self, work: Work, judges: Sequence[Gate]) -> list[Order]:
@@ -253,7 +210,7 @@ class Desk:
         if settled.judges:
             self._to_judge.append((work, settled.judges))
         elif settled.merges:
-            self._to_merge.append(work)
+            self.apart.bring_back(work)
         else:
             self._finish(tx, work)
 
@@ -283,22 +240,28 @@ class Desk:
         heard = work.heard or attempts.hear(self.ws, work.start)
         work.verdict = attempts.settle_gates(self.ws, tx, work.start, heard, results, stopping=self.is_stopping)
         if work.start.is_apart and attempts.in_flight(tx.read.task(work.task["id"]), work.run):
-            self._to_merge.append(work)
+            self.apart.bring_back(work)
         else:
             self._finish(tx, work)
 
     def _settle_merge(self, tx: Transaction, merged: Merged) -> None:
+        if self.works.get(merged.work.run) is not merged.work:
+            # The keeper died meanwhile, and the attempt was taken up anew.
+            return
         work, heard = merged.work, merged.work.heard or attempts.hear(self.ws, merged.work.start)
         if not attempts.settle_merge(self.ws, tx, work.start, heard, work.verdict, merged.result):
-            if merged.result["kind"] in ("merged", "nothing", "kept"):
+            if merged.result["kind"] in ("merged", "nothing", "kept", "handed_over"):
                 self._to_clean.append(merged)
             self._finish(tx, work, merged.result)
             return
         judges = attempts.gates_of(self.ws, work.task)
-        if judges:
+        if self.is_stopping:
+            # The next loop judges it again, and brings it back.
+            del self.works[work.run]
+        elif judges:
             self._to_judge.append((work, judges))
         else:
-            self._to_merge.append(work)
+            self.apart.bring_back(work)
 
     def _finish(self, tx: Transaction, work: Work, merge: JsonObject | None = None) -> None:
         del self.works[work.run]
@@ -321,19 +284,23 @@ class Desk:
         """Forget what is in flight; recovery finds it again."""
         self.works.clear()
         self._processes.clear()
-        self._to_merge.clear()
-        self._merged.clear()
+        self.apart.forget()
         self._to_complete.clear()
 
     def stale(self) -> list[str]:
         """Return the processes whose task was cancelled, released or finished by somebody else."""
         read = self.ws.store.reading()
         gone = {run for run, work in self.works.items() if not attempts.in_flight(read.task(work.task["id"]), run)}
-        return [process for process, run in self._processes.items() if run in gone]
+        handing = [process for run in gone for process in self.apart.handing(run)]
+        return handing + [process for process, run in self._processes.items() if run in gone]
+
+    def waits_for_git_alone(self) -> bool:
+        """Return whether nothing runs that could be ended."""
+        return self.apart.are_all_pending(self.works) and not self.apart.processes()
 
     def processes(self) -> list[str]:
         """Return the ids of all processes in flight."""
-        return list(self._processes)
+        return [*self._processes, *self.apart.processes()]
 
     def feature_work_ended(self) -> bool:
         """Return, once, whether a task of a feature has ended since the last time."""

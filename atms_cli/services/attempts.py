@@ -95,8 +95,8 @@ def taken_up(ws: Workspace, run: str, task: Task, agent: Agent) -> Start:
     return replace(start, is_apart=bool(ws.run_files.tail(run, _APART, 1)))
 
 
-def launch(ws: Workspace, start: Start) -> JsonObject:
-    """Return how to start an attempt (system/launch.py), and write its prompt."""
+def launch(ws: Workspace, start: Start, tree: str, *, is_set_up: bool = True) -> JsonObject:
+    """Return how to start an attempt on a tree of files (system/launch.py), and write its prompt."""
     task, agent, execution = start.task, start.agent, ws.config["execution"]
     used = start.driver
     session = drivers.session_of(ws, task, agent, used, start.run)
@@ -111,7 +111,6 @@ def launch(ws: Workspace, start: Start) -> JsonObject:
         "workspace": ws.root,
         "prompt": text,
     }
-    tree, is_set_up = ws.worktrees.ensure(task["id"]) if start.is_apart else (ws.root, True)
     if start.is_apart:
         ws.run_files.write(start.run, _APART, f"{tree}\n")
     if used is None:
@@ -185,16 +184,10 @@ def _left(ws: Workspace, start: Start) -> outputs.Left:
 
 
 def gather(ws: Workspace, start: Start, outcome: JsonObject) -> Heard:
-    """Return what an attempt has left, and commit what it has changed if it works apart and its command succeeded."""
+    """Return what an attempt has left, but for its work if that lies apart."""
     _mask_logs(ws, start, outcome)
     heard = hear(ws, start)
-    heard = replace(heard, told={**footprint.measured(outcome), **heard.told})
-    if not start.is_apart or outcome.get("exit_code") != 0:
-        return heard
-    try:
-        return replace(heard, unresolved=ws.worktrees.commit(start.task["id"], isolation.message(start.task)))
-    except AtmsError as error:
-        return replace(heard, not_committed=_redacted(ws, start, error.message))
+    return replace(heard, told={**footprint.measured(outcome), **heard.told})
 
 
 def _mask_logs(ws: Workspace, start: Start, outcome: JsonObject) -> None:
@@ -208,10 +201,19 @@ def _mask_logs(ws: Workspace, start: Start, outcome: JsonObject) -> None:
         redaction.mask(ws, redaction.redactor(ws, start.task, start.agent), start.run, logs)
 
 
-def _redacted(ws: Workspace, start: Start, text: str) -> str:
+def with_commit(ws: Workspace, start: Start, heard: Heard, result: list[str] | AtmsError) -> Heard:
+    """Return what an attempt has left, with what came of committing its work (system/worktree.py)."""
+    if not isinstance(result, AtmsError):
+        return replace(heard, unresolved=result)
     from atms_cli.services import redaction
 
-    return redaction.redactor(ws, start.task, start.agent).text(text)
+    words = redaction.redactor(ws, start.task, start.agent).text(result.message)
+    return replace(heard, not_committed=words)
+
+
+def leaves_work(start: Start, outcome: JsonObject) -> bool:
+    """Return whether an attempt that has ended has left work that lies apart and counts."""
+    return start.is_apart and outcome.get("exit_code") == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,19 +387,30 @@ def settle_merge(
         **({} if verdict is None else {"validation": verdict}), **heard.told,
     }  # fmt: skip
     if merge["kind"] == "conflict":
-        files = merge["files"] if isinstance(merge["files"], list) else []
-        named = ", ".join(str(name) for name in files[:_MOST_FILES])
-        reason = (
-            f"{merge['into']} has gone on meanwhile, and merging it conflicts in {named}: resolve the conflicts there"
-        )
-        if not _is_given_up(ws, tx, task, reason, evidence):
-            _failed(ws, tx, task, reason, evidence)
+        _settle_conflict(ws, tx, task, merge, {**evidence, "log": merge.get("log") or evidence["log"]})
     elif merge["kind"] == "refused":
-        reason = f"it is done and judged, but git would not take it: {merge['detail']}"
-        tx.record(decisions.fail(task, reason, _final(evidence)))
+        tx.record(
+            decisions.fail(task, _why_refused(merge), _final({**evidence, "log": merge.get("log") or evidence["log"]}))
+        )
     else:
         tx.record(decisions.complete(task, evidence, tx.now))
     return False
+
+
+def _settle_conflict(ws: Workspace, tx: Transaction, task: Task, merge: JsonObject, evidence: JsonObject) -> None:
+    """Let the agent resolve a conflict in another attempt, or a person."""
+    files = merge["files"] if isinstance(merge["files"], list) else []
+    named = ", ".join(str(name) for name in files[:_MOST_FILES])
+    reason = f"{merge['into']} has gone on meanwhile, and merging it conflicts in {named}: resolve the conflicts there"
+    if ws.config["execution"]["on_conflict"] == "review":
+        tx.record(decisions.request_review(task, reason, evidence))
+    elif not _is_given_up(ws, tx, task, reason, evidence):
+        _failed(ws, tx, task, reason, evidence)
+
+
+def _why_refused(merge: JsonObject) -> str:
+    who = "nobody took it over" if "said" in merge else "git would not take it"
+    return f"it is done and judged, but {who}: {merge['detail']}"
 
 
 def _failed(ws: Workspace, tx: Transaction, task: Task, reason: str, result: JsonObject) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from atms_cli.domain import attempt
 from atms_cli.errors import NotFoundError
+from atms_cli.services.gates import environment
 
-SETUP_LOG = "setup.log"
+SETUP_LOG, TEARDOWN_LOG, MERGE_LOG = "setup.log", "teardown.log", "merge.log"
 #: What an attempt ends with whose worktree could not be set up.
 SETUP_FAILED = 121
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from atms_cli.domain.records import Agent, Task
+    from atms_cli.domain.records import Agent, JsonObject, Task
     from atms_cli.ports import Workspace
 
 
@@ -37,6 +39,69 @@ def with_setup(ws: Workspace, task: Task, run: str, argv: list[str], *, is_set_u
         f'( {setup}\n) </dev/null >"$1" 2>&1 || exit {SETUP_FAILED}; : >"$0" || exit {SETUP_FAILED}; shift; exec "$@"'
     )
     return ["/bin/sh", "-c", script, ws.worktrees.ready_file(task["id"]), ws.run_files.path(run, SETUP_LOG), *argv]
+
+
+def hand_over(ws: Workspace, task: Task, run: str, token: str, merge: JsonObject) -> JsonObject:
+    """Return how to start the command that takes over the work on a task (system/launch.py); a shell's, or plain words."""
+    execution = ws.config["execution"]
+    command = execution["merge_command"] or ""
+    about = {
+        "ATMS_BRANCH": str(merge["branch"]), "ATMS_BASE": str(merge["into"]), "ATMS_COMMIT": str(merge["commit"]),
+        "ATMS_TITLE": task["title"], "ATMS_DESCRIPTION": task["description"],
+    }  # fmt: skip
+    argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+    return _launch(ws, task, run, f"merge.{token}", argv, about, execution["merge_timeout"])
+
+
+def handed_over(ws: Workspace, run: str, merge: JsonObject, outcome: JsonObject) -> JsonObject:
+    """Return what came of handing work over; the last line that the command printed may be the address of a pull request."""
+    last = ws.run_files.tail(run, MERGE_LOG, 1).strip()
+    about: JsonObject = {name: merge[name] for name in ("into", "branch", "commit")}
+    about |= {"log": f"{run}/{MERGE_LOG}", "said": last}
+    if attempt.is_success(outcome):
+        return {"kind": "handed_over", **about}
+    ended = f"the merge command: {attempt.describe(outcome)}"
+    return {"kind": "refused", **about, "detail": f"{ended}: {last}" if last else ended}
+
+
+def teardown(ws: Workspace, task: Task, run: str, token: str) -> JsonObject | None:
+    """Return how to start what has to be run before a worktree is removed, or None if that is nothing."""
+    command = ws.config["execution"]["teardown"]
+    if command is None or ws.worktrees.path(task["id"]) is None:
+        return None
+    argv = ["/bin/sh", "-c", command]
+    return _launch(ws, task, run, f"teardown.{token}", argv, {}, ws.config["execution"]["merge_timeout"])
+
+
+def _launch(
+    ws: Workspace, task: Task, run: str, name: str, argv: list[str], about: dict[str, str], timeout_s: float
+) -> JsonObject:
+    known = {
+        "ATMS_TASK_ID": task["id"],
+        "ATMS_RUN_ID": run,
+        "ATMS_WORKSPACE": ws.root,
+        "ATMS_TASK_TITLE": task["title"],
+    }
+    return {
+        "id": f"{run}.{name}",
+        "argv": argv,
+        "cwd": ws.worktrees.path(task["id"]) or ws.root,
+        "env": environment(ws.environ, {**known, **about}),
+        "output": ws.run_files.path(run, f"{name.partition('.')[0]}.log"),
+        "input": None,
+        "timeout_s": timeout_s,
+        "silence_s": None,
+        "grace_s": ws.config["execution"]["grace"],
+    }
+
+
+def with_log(ws: Workspace, run: str, merge: JsonObject) -> JsonObject:
+    """Return what came of a merge with the text of its conflicts in a file of the run: for whoever has to resolve them."""
+    text = merge.get("text")
+    if not isinstance(text, str):
+        return merge
+    ws.run_files.write(run, MERGE_LOG, text)
+    return {**{name: value for name, value in merge.items() if name != "text"}, "log": f"{run}/{MERGE_LOG}"}
 
 
 def diff(ws: Workspace, named: str) -> str:

@@ -533,10 +533,15 @@ def end_states(ws: Workspace, task_ids: Sequence[str]) -> list[Task]:
 
 
 def gate_logs(ws: Workspace, task_id: str) -> list[tuple[str, str]]:
-    """Return what to call each gate that last judged a task, and where its output lies."""
-    verdict = (ws.store.reading().task(task_id)["result"] or {}).get("validation")
+    """Return what to call each gate that last judged a task, and its merge, and where their output lies."""
+    result = ws.store.reading().task(task_id)["result"] or {}
+    verdict, merge = result.get("validation"), result.get("merge")
     judged = verdict.get("gates") if isinstance(verdict, dict) else None
-    return [(f"gate {gate['name']}: {gate['reason'] or gate['status']}", str(gate["log"])) for gate in judged or []]
+    logs = [(f"gate {gate['name']}: {gate['reason'] or gate['status']}", str(gate["log"])) for gate in judged or []]
+    if isinstance(merge, dict) and merge.get("log"):
+        run, _, name = str(merge["log"]).partition("/")
+        logs.append((f"merge: {str(merge['kind']).replace('_', ' ')}", ws.run_files.path(run, name)))
+    return logs
 
 
 def log_file(ws: Workspace, task_id: str, attempt: int | None) -> str:

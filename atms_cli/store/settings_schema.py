@@ -81,6 +81,18 @@ class Isolation(str):
     __slots__ = ()
 
 
+class OnConflict(str):
+    """Who gets a conflict."""
+
+    __slots__ = ()
+
+
+class Size(int):
+    """Bytes, written as a number or like 500K, 64M, 2G."""
+
+    __slots__ = ()
+
+
 class Balance(str):
     """Which of several able agents takes a task."""
 
@@ -89,12 +101,6 @@ class Balance(str):
 
 class Merge(str):
     """How the branch of a task comes back."""
-
-    __slots__ = ()
-
-
-class Size(int):
-    """Bytes, written as a number or like 500K, 64M, 2G."""
 
     __slots__ = ()
 
@@ -121,6 +127,7 @@ _CHOICES = {
     Strategy: lanes.STRATEGIES, Grouping: lanes.GROUPINGS, GateKind: gate.KINDS, Stage: gate.STAGES, Approval: agents.APPROVALS,
     Stream: driver.STREAMS, Isolation: task.ISOLATIONS, Merge: defaults.MERGES, Balance: matching.BALANCES,
     Grouped: defaults.CGROUPS,
+    OnConflict: defaults.ON_CONFLICT,
 }  # fmt: skip
 _CHECKS: dict[type, Callable[[str], object]] = {Rate: parse_rate, Window: parse_window, Pattern: check_pattern}
 _LEAST_LOG = 1 << 20
@@ -221,6 +228,16 @@ class Limits(_Section):
     ] = None
 
 
+class WorktreeLimits(_Section):
+    """Worktrees that lie there, beside those that are worked in. What is not merged is never removed."""
+
+    keep: Annotated[
+        Duration, Meta(description="One of which nothing is left to keep is removed so long after its task ended.")
+    ] = _EXECUTION["worktrees"]["keep"]
+    max_size: Annotated[Size | None, Meta(description="Beyond so much no new one is made, like 20G.")] = None
+    max_count: Annotated[Count | None, Meta(description="Beyond so many no new one is made.")] = None
+
+
 class Execution(_Section):
     """How `atms run` executes attempts."""
 
@@ -252,8 +269,15 @@ class Execution(_Section):
     setup: Annotated[
         str | None, Meta(description="A shell command that makes a new worktree fit for work, like `npm ci`.")
     ] = None
+    teardown: Annotated[
+        str | None,
+        Meta(description="A shell command that is run in a worktree before it is removed; if it fails, that stays."),
+    ] = None
     merge: Annotated[
-        Merge, Meta(description="How the branch of a task whose gates passed comes back; `none` leaves it.")
+        Merge,
+        Meta(
+            description="How the branch of a task whose gates passed comes back; `command` hands it over, `none` leaves it."
+        ),
     ] = _EXECUTION["merge"]
     prompt: Annotated[
         Text | None,
@@ -266,7 +290,19 @@ class Execution(_Section):
             "if not set, the first there is of AGENTS.md, CLAUDE.md, GEMINI.md, CONTRIBUTING.md; if empty, none."
         ),
     ] = None
-
+    merge_command: Annotated[
+        Text | list[Text] | None,
+        Meta(
+            description="For a merge of `command`: run in the worktree, to push it, say; exit code 0 takes the work over."
+        ),
+    ] = None
+    merge_timeout: Annotated[Duration, Meta(description="A merge command that takes longer is stopped.")] = _EXECUTION[
+        "merge_timeout"
+    ]
+    on_conflict: Annotated[
+        OnConflict, Meta(description="Whether work that conflicts goes back to its agent, or waits for a person.")
+    ] = _EXECUTION["on_conflict"]
+    worktrees: WorktreeLimits = field(default_factory=WorktreeLimits)
     limits: Limits = field(default_factory=Limits)
     cgroup: Annotated[
         Grouped, Meta(description="Whether control groups enforce limits where they can be had, or never.")
@@ -284,6 +320,8 @@ class Execution(_Section):
     def __post_init__(self) -> None:
         if self.log_max < _LEAST_LOG:
             raise ValueError(f"log_max is {self.log_max} bytes, less than 1M")
+        if self.merge == "command" and not self.merge_command:
+            raise ValueError("merge is `command`, so merge_command has to say which")
 
 
 class Claims(_Section):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from dataclasses import dataclass
 
@@ -29,6 +31,7 @@ def capture(
     given: bytes = b"",
     timeout_s: float,
     apart: bool = False,
+    held: Sequence[int] = (),
 ) -> Captured:
     """Run a command to its end; one that is `apart` is in a session of its own, so that Ctrl-C is not for it.
 
@@ -38,22 +41,32 @@ def capture(
 
     """
     try:
-        ended = subprocess.run(  # noqa: TID251
+        process = subprocess.Popen(  # noqa: TID251
             argv,
             cwd=cwd,
             env=env,
-            input=given,
-            capture_output=True,
-            timeout=timeout_s,
-            check=False,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             start_new_session=apart,
+            pass_fds=held,
         )
     except FileNotFoundError as error:
         if error.filename == cwd:
             raise AtmsError(f"no such directory: {cwd}") from None
         raise AtmsError(f"`{argv[0]}` was not found", f"install {argv[0]}, then repeat") from None
-    except subprocess.TimeoutExpired:
-        raise UnavailableError(
-            f"`{argv[0]}` took longer than {timeout_s:g} s", "check the network, then repeat"
-        ) from None
-    return Captured(ended.returncode, ended.stdout, ended.stderr)
+    with process:
+        try:
+            output, errors = process.communicate(given, timeout_s)
+        except subprocess.TimeoutExpired:
+            if apart:
+                # What it has started would hold our pipes open.
+                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            raise UnavailableError(
+                f"`{argv[0]}` took longer than {timeout_s:g} s", "check the network, then repeat"
+            ) from None
+        except BaseException:
+            process.kill()
+            raise
+    return Captured(process.returncode, output, errors)

@@ -1,4 +1,4 @@
-"""A git worktree and a branch for each task, and the way back into the branch that the workspace has checked out.
+"""The git worktree and the branch of one task, and the way back into the branch that the workspace has checked out.
 
 Nothing that is not merged is ever deleted: git itself refuses to remove a worktree with changes, and a branch is only
 deleted when its work is in the target. Nothing is done in a directory that is not the worktree it should be.
@@ -14,10 +14,10 @@ import os
 import shutil
 from contextlib import suppress
 from hashlib import sha256
-from os.path import exists, isdir, join, realpath
+from os.path import dirname, exists, isdir, join, lexists, realpath
 
 from atms_cli.errors import AtmsError
-from atms_cli.system.capture import capture
+from atms_cli.system.gitcommand import said, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,318 +25,407 @@ if TYPE_CHECKING:
     from typing import Any
 
     from atms_cli.domain.records import JsonObject
-    from atms_cli.system.capture import Captured
+    from atms_cli.system.gitcommand import Git
 
-_TIMEOUT_S = 300.0
-#: Gates decide what is good, not hooks; nobody is there to type a passphrase; and what a person likes in a terminal is not
-#: for a program to read.
-_SETTINGS = (
-    "-c", "core.hooksPath=/dev/null", "-c", "commit.gpgsign=false", "-c", "gc.auto=0", "-c", "color.ui=false", "-c", "merge.ff=true",
-    "-c", "commit.cleanup=whitespace", "-c", "core.quotePath=false",
-)  # fmt: skip
-#: What a person may have set for commits; other variables of git may point to a commit that is being made.
-_KEPT = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_EXEC_PATH")
-#: Of whoever has told git no name.
-_IDENTITY = {
-    "GIT_AUTHOR_NAME": "atms", "GIT_AUTHOR_EMAIL": "atms@localhost", "GIT_COMMITTER_NAME": "atms", "GIT_COMMITTER_EMAIL": "atms@localhost",
-}  # fmt: skip
 _BEGINS, _ENDS = b"<<<<<<< ", b">>>>>>> "
 _GONE = "gone"
 
 
-class Worktrees:
-    """The worktrees of a workspace, one for each task, in a directory of their own."""
+class Worktree:
+    """A worktree, whether it is there or not; who calls has it alone."""
 
-    def __init__(self, root: str, directory: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, root: str, directory: str, task: str, git: Git) -> None:
         self._root = root
-        self._directory = directory
-        self._environ = {
-            **{name: value for name, value in environ.items() if not name.startswith("GIT_") or name.startswith(_KEPT)},
-            "GIT_TERMINAL_PROMPT": "0",
-            "LC_ALL": "C",
-        }
-        self._has_identity = "GIT_COMMITTER_EMAIL" in self._environ
+        self._git = git
+        self.place = join(directory, task)
+        self.branch = branch(task)
+        self.ready_file = f"{self.place}.ready"
+        self._note_file = f"{self.place}.json"
 
     # Making
 
-    def path(self, task: str) -> str | None:
-        """Return where the work on a task lies: the place in its worktree that the workspace's root is in the repository."""
-        worktree = join(self._directory, task)
-        if not isdir(worktree) or not exists(self._note_file(task)):
-            return None
-        return join(worktree, self._must(self._root, "rev-parse", "--show-prefix")).rstrip("/")
+    def is_whole(self) -> bool:
+        """Return whether it is there, and was made to the end."""
+        return isdir(self.place) and exists(self._note_file)
 
-    def ready_file(self, task: str) -> str:
-        """Return the file that says that the worktree of a task has been set up."""
-        return join(self._directory, f"{task}.ready")
+    def ensure(self) -> bool:
+        """Make it unless it is there, on its branch if there is one; return whether it has been set up.
 
-    def _note_file(self, task: str) -> str:
-        return join(self._directory, f"{task}.json")
+        Raises:
+            AtmsError: this is no git repository, or it has no commit yet, or something else is where it should be.
 
-    def _note(self, task: str) -> dict[str, Any]:
+        """
+        if self.is_whole():
+            self._refuse_strangers()
+            self._forget_dead_locks()
+            return exists(self.ready_file)
+        if self._git.commit_of(self._root, "HEAD") is None:
+            self._git.must(self._root, "rev-parse", "--verify", "HEAD^{commit}", hint="make a first commit: git commit")
+        if lexists(self.place) and self._take_up():
+            return exists(self.ready_file)
+        is_there = self._tip() is not None
+        if is_there:
+            # One that somebody deleted by hand, or whose making was cut short, would still hold its branch.
+            self._git.run(self._root, "worktree", "unlock", self.place)
+            self._git.must(self._root, "worktree", "prune")
+        how = (self.place, self.branch) if is_there else ("--no-track", "-b", self.branch, self.place, "HEAD")
+        with suppress(FileNotFoundError):
+            os.remove(self.ready_file)
+        self._git.must(self._root, "worktree", "add", "--quiet", *how)
+        self._write_note({"into": self._git.checked_out(self._root)})
+        return False
+
+    def _take_up(self) -> bool:
+        """Return whether what is there without a note can be gone on with; otherwise it is removed, or out of the way.
+
+        Git locks a worktree for as long as it makes it: nobody has worked in one that still is.
+        """
+        if (_content(f"{self._git_directory()}/locked") or b"").startswith(b"initializing"):
+            self._git.run(self._root, "worktree", "remove", "--force", "--force", self.place)
+        elif self._is_ours():
+            self._write_note({"into": self._git.checked_out(self._root)})
+            return True
+        if lexists(self.place):
+            self._move_away()
+        return False
+
+    def _is_ours(self) -> bool:
         try:
-            with open(self._note_file(task), encoding="utf-8") as file:
+            self._refuse_strangers()
+            self._refuse_other_branches()
+        except AtmsError:
+            return False
+        return True
+
+    def _git_directory(self) -> str:
+        """Return where git keeps what it knows of this worktree, as its `.git` says."""
+        return (
+            (_content(join(self.place, ".git")) or b"")
+            .decode(errors="surrogateescape")
+            .removeprefix("gitdir: ")
+            .strip()
+        )
+
+    def _move_away(self) -> None:
+        """Move what is no worktree out of the way: it may be anybody's."""
+        number = 1
+        while lexists(aside := f"{self.place}.left-{number}"):
+            number += 1
+        try:
+            os.rename(self.place, aside)
+        except OSError as error:
+            raise AtmsError(f"{self.place} is in the way of a worktree: {error.strerror}", "move it away") from error
+
+    def note(self) -> dict[str, Any]:
+        """Return what is noted of it: where its work belongs, and the conflicts in it."""
+        try:
+            with open(self._note_file, encoding="utf-8") as file:
                 note = json.load(file)
         except (OSError, ValueError):
             return {}
         return note if isinstance(note, dict) else {}
 
-    def _write_note(self, task: str, note: Mapping[str, object]) -> None:
-        aside = f"{self._note_file(task)}.new"
+    def _write_note(self, note: Mapping[str, object]) -> None:
+        aside = f"{self._note_file}.new"
         try:
-            os.makedirs(self._directory, exist_ok=True)
             with open(aside, "w", encoding="utf-8") as file:
                 json.dump(note, file)
-            os.replace(aside, self._note_file(task))
+            os.replace(aside, self._note_file)
         except OSError as error:
             raise AtmsError(f"cannot write {aside}: {error.strerror}", "check permissions and free space") from error
 
-    def ensure(self, task: str) -> tuple[str, bool]:
-        """Return where to work on a task, and whether it has been set up; a branch that is there is gone on with.
+    def _refuse_strangers(self) -> None:
+        """Refuse to go on in a directory from which git finds another repository, or another worktree of this one."""
+        found = self._git.run(self.place, "rev-parse", "--show-toplevel", "--path-format=absolute", "--git-common-dir")
+        top, _, common = said(found).partition("\n")
+        ours = self._git.must(self._root, "rev-parse", "--path-format=absolute", "--git-common-dir")
+        if found.exit_code != 0 or realpath(top) != realpath(self.place) or realpath(common) != realpath(ours):
+            raise AtmsError(
+                f"{self.place} is not the worktree that it was",
+                f"save from it what you need, then: rm -rf {self.place} {self._note_file}",
+            )
+
+    def _refuse_other_branches(self) -> None:
+        on = self._git.checked_out(self.place)
+        if on != self.branch:
+            where = f"on the branch {on}" if on else "on no branch, or in the middle of a rebase"
+            raise AtmsError(
+                f"the work is {where}: it has to be on {self.branch}", f"git -C {self.place} switch {self.branch}"
+            )
+
+    def _enter(self) -> None:
+        """Make sure that it is what it should be, and take back what a git that was killed has left half done.
 
         Raises:
-            AtmsError: this is no git repository, or it has no commit yet, or something else is where the worktree should be.
+            AtmsError: it is another directory, or on another branch.
 
         """
-        there = self.path(task)
-        if there is not None:
-            self._refuse_strangers(task)
-            return there, exists(self.ready_file(task))
-        hint = "make a first commit: git commit"
-        self._must(self._root, "rev-parse", "--verify", "HEAD^{commit}", hint=hint)
-        place = join(self._directory, task)
-        if isdir(place):
-            # Its making was cut short, and nobody has worked in it.
-            self._must(self._root, "worktree", "remove", "--force", "--force", place)
-        # One that somebody deleted by hand would still hold its branch.
-        self._must(self._root, "worktree", "prune")
-        is_there = self._commit_of(f"refs/heads/{branch(task)}") is not None
-        how = (place, branch(task)) if is_there else ("-b", branch(task), place, "HEAD")
-        with suppress(FileNotFoundError):
-            os.remove(self.ready_file(task))
-        self._must(self._root, "worktree", "add", "--quiet", *how)
-        self._write_note(task, {"into": self._checked_out()})
-        return self.path(task) or place, False
+        self._refuse_strangers()
+        self._forget_dead_locks()
+        if self.note().get("rebasing"):
+            self._give_up_rebase()
+        self._refuse_other_branches()
 
-    def _refuse_strangers(self, task: str) -> None:
-        """Refuse to go on in a directory from which git finds another repository, or another worktree of this one."""
-        place = join(self._directory, task)
-        found = self._run(place, "rev-parse", "--show-toplevel", "--path-format=absolute", "--git-common-dir")
-        top, _, common = found.output.decode(errors="surrogateescape").rstrip("\n").partition("\n")
-        ours = self._must(self._root, "rev-parse", "--path-format=absolute", "--git-common-dir")
-        if found.exit_code != 0 or realpath(top) != realpath(place) or realpath(common) != realpath(ours):
-            raise AtmsError(
-                f"{place} is not the worktree that it was",
-                f"save from it what you need, then: rm -rf {place} {self._note_file(task)}",
-            )
-
-    def _refuse_other_branches(self, task: str) -> None:
-        place = join(self._directory, task)
-        on = self._run(place, "symbolic-ref", "--quiet", "HEAD").output.decode(errors="replace").strip()
-        if on != f"refs/heads/{branch(task)}":
-            where = (
-                f"on the branch {on.removeprefix('refs/heads/')}"
-                if on
-                else "on no branch, or in the middle of a rebase"
-            )
-            raise AtmsError(
-                f"the work is {where}: it has to be on {branch(task)}", f"git -C {place} switch {branch(task)}"
-            )
+    def _forget_dead_locks(self) -> None:
+        """Remove locks on the index and the branch: nobody is at work here, so who took them was killed."""
+        own = self._git_directory()
+        common = dirname(dirname(own))
+        for lock in (f"{own}/index.lock", f"{own}/HEAD.lock", f"{common}/refs/heads/{self.branch}.lock"):
+            with suppress(OSError):
+                os.remove(lock)
 
     # Committing
 
-    def commit(self, task: str, message: str) -> list[str]:
+    def commit(self, message: str) -> list[str]:
         """Commit whatever is changed; return the files with conflicts that are not resolved, of which nothing is committed.
 
         Raises:
             AtmsError: git failed, the worktree is not on its branch any more, or something in it cannot be committed.
 
         """
-        place = join(self._directory, task)
-        self._refuse_strangers(task)
-        self._refuse_other_branches(task)
-        left = self._unresolved(task)
+        self._enter()
+        left = self._unresolved()
         if left:
             return left
-        self._must(place, "add", "--all")
-        self._refuse_repositories_within(place)
-        is_merging = self._run(place, "rev-parse", "--verify", "--quiet", "MERGE_HEAD").exit_code == 0
-        if is_merging or self._run(place, "diff", "--cached", "--quiet").exit_code != 0:
-            self._must(place, "commit", "--quiet", "-m", message)
-        self._write_note(task, {**self._note(task), "conflicts": {}})
+        self._git.must(self.place, "add", "--all")
+        self._refuse_repositories_within()
+        is_merging = self._git.commit_of(self.place, "MERGE_HEAD") is not None
+        if is_merging or self._git.run(self.place, "diff", "--cached", "--quiet").exit_code != 0:
+            self._git.must(self.place, "commit", "--quiet", "-m", message)
+        self._write_note({**self.note(), "conflicts": {}})
         return []
 
-    def _refuse_repositories_within(self, place: str) -> None:
+    def _refuse_repositories_within(self) -> None:
         """Refuse changes inside of submodules and other repositories: their commits would not come back with the work."""
-        raw = self._must(place, "diff", "--cached", "--raw", "--ignore-submodules=none", "HEAD").splitlines()
-        raw += self._must(place, "diff", "--raw", "--ignore-submodules=none").splitlines()
+        raw = self._git.must(self.place, "diff", "--cached", "--raw", "--ignore-submodules=none", "HEAD").splitlines()
+        raw += self._git.must(self.place, "diff", "--raw", "--ignore-submodules=none").splitlines()
         within = sorted({line.partition("\t")[2] for line in raw if "160000" in line.split()[:2] or ":160000" in line})
         if within:
             raise AtmsError(f"{', '.join(within)}: a git repository within the work cannot come back with it")
 
-    def _unresolved(self, task: str) -> list[str]:
+    def _unresolved(self) -> list[str]:
         """Return the files of an earlier conflict that have its markers, or that nobody has touched since."""
-        place = join(self._directory, task)
-        unmerged = {*self._names(place, "diff", "--name-only", "-z", "--diff-filter=U")}
-        conflicts = self._note(task).get("conflicts") or {}
-        top = realpath(place)
+        unmerged = {*self._unmerged()}
+        conflicts = self.note().get("conflicts") or {}
+        top = realpath(self.place)
         return [
             name
             for name in sorted({*conflicts, *unmerged})
             if _has_markers(join(top, name)) or (name in unmerged and _state(join(top, name)) == conflicts.get(name))
         ]
 
+    def _unmerged(self) -> list[str]:
+        return self._git.names(self.place, "diff", "--name-only", "-z", "--diff-filter=U")
+
     # Merging
 
-    def merge(self, task: str, policy: str, message: str) -> JsonObject:
-        """Bring the work on a task, as the gates have seen it, into the branch that is checked out in the workspace.
+    def merge(self, policy: str, message: str) -> JsonObject:
+        """Bring the work, as the gates have seen it, into the branch that is checked out in the workspace.
 
-        Returns `kind` and more: `merged` (`commit`, `base`), `nothing` to merge, `kept` on its branch (`branch`, `commit`),
-        `again` (the branch went on meanwhile and was merged into the work, which has to be judged anew), `conflict`
-        (`files`; their markers are in the work), or `refused` (`detail`: git's words). Call `clean_up` when that is on record.
+        Returns `kind` and more: `merged` (`into`, `commit`, `base`), `nothing` to merge, `kept` on its branch (`branch`,
+        `commit`, and `reason`: why), `again` (the branch went on meanwhile and is now in the work, which has to be judged
+        anew), `conflict` (`files`, `text`; their markers are in the work), `refused` (`detail`: git's words), or
+        `hand_over` (`branch`, `commit`, `into`) for a policy of `command`. Call `clean_up` when that is on record.
 
         Raises:
             AtmsError: git failed, or the worktree is not on its branch any more.
 
         """
-        self._refuse_strangers(task)
-        self._refuse_other_branches(task)
-        target = self._must(self._root, "rev-parse", "HEAD")
-        tip = self._must(self._root, "rev-parse", f"refs/heads/{branch(task)}")
+        self._enter()
+        target = self._git.must(self._root, "rev-parse", "HEAD")
+        tip = self._git.must(self._root, "rev-parse", f"refs/heads/{self.branch}")
         if self._is_in(tip, target):
             return {"kind": "nothing"}
-        into = self._checked_out()
-        # Who switches branches while agents work does not want their work on the other one.
-        if policy == "none" or not into or into != self._note(task).get("into"):
-            return {"kind": "kept", "branch": branch(task), "commit": tip}
-        if self._must(self._root, "merge-base", target, tip) != target:
-            return self._catch_up(task, into, target)
-        commit = tip
-        if policy == "squash":
-            commit = self._must(self._root, "commit-tree", f"{tip}^{{tree}}", "-p", target, "-m", message)
-        ended = self._run(self._root, "merge", "--quiet", "--ff-only", commit)
-        if ended.exit_code != 0:
-            return {"kind": "refused", "branch": branch(task), "detail": _words(ended)}
-        return {"kind": "merged", "into": into, "commit": commit, "base": target}
+        into = self._git.checked_out(self._root)
+        work: JsonObject = {"branch": self.branch, "commit": tip}
+        if policy == "command":
+            return {"kind": "hand_over", "into": self.note().get("into") or into, **work}
+        reason = self._why_kept(policy, into)
+        if reason is not None:
+            return {"kind": "kept", "reason": reason, **work}
+        if self._git.must(self._root, "merge-base", target, tip) != target:
+            return self._catch_up(policy, into, target)
+        return self._move_on(into, target, self._arriving(policy, target, tip, message))
+
+    def _why_kept(self, policy: str, into: str) -> str | None:
+        """Return why the branch stays as it is; who switches branches while agents work does not want their work there."""
+        meant = self.note().get("into")
+        if policy == "none":
+            return "execution.merge is none"
+        if not meant:
+            return "no branch was checked out when its worktree was made"
+        if into != meant:
+            return f"{meant} is not checked out in the workspace any more" + (f", {into} is" if into else "")
+        return None
+
+    def _arriving(self, policy: str, target: str, tip: str, message: str) -> str:
+        """Return the commit that the target moves to: the tip, or one commit with all of the work."""
+        # Where a conflict was resolved in a merge, a straight history has it in one commit.
+        is_bent = policy == "rebase" and bool(self._git.must(self._root, "rev-list", "--merges", f"{target}..{tip}"))
+        if policy == "squash" or is_bent:
+            return self._git.must(self._root, "commit-tree", f"{tip}^{{tree}}", "-p", target, "-m", message)
+        return tip
 
     def _is_in(self, tip: str, target: str) -> bool:
         """Return whether the work is in the target: by its commits, or, once squashed, by its content."""
-        if self._run(self._root, "merge-base", "--is-ancestor", tip, target).exit_code == 0:
+        if self._git.run(self._root, "merge-base", "--is-ancestor", tip, target).exit_code == 0:
             return True
-        return self._run(self._root, "diff", "--quiet", target, tip).exit_code == 0
+        return self._git.run(self._root, "diff", "--quiet", target, tip).exit_code == 0
 
-    def _catch_up(self, task: str, into: str, target: str) -> JsonObject:
-        """Merge what others have done meanwhile into the work on a task."""
-        place = join(self._directory, task)
-        ended = self._run(place, "merge", "--quiet", "-m", f"Merge {into}", target)
+    def _move_on(self, into: str, target: str, commit: str) -> JsonObject:
+        """Move the branch of the workspace on to a commit, with its files, as a person would."""
+        try:
+            detail = self._fast_forward(target, commit)
+        except AtmsError as error:
+            detail = error.message
+        # Whatever it said, also a hook afterwards that failed or never ended: this is what counts.
+        if self._git.must(self._root, "rev-parse", "HEAD") == commit:
+            return {"kind": "merged", "into": into, "commit": commit, "base": target}
+        if self._git.run(self._root, "diff", "--cached", "--quiet", commit).exit_code == 0:
+            # A hook forbade it when the files had been changed already.
+            self._git.run(self._root, "read-tree", "-m", "-u", commit, target)
+        return {"kind": "refused", "into": into, "branch": self.branch, "detail": detail}
+
+    def _fast_forward(self, target: str, commit: str) -> str:
+        move = ("merge", "--quiet", "--ff-only", commit)
+        ended = self._git.run_with_hooks(self._root, *move)
+        moved = self._half_moved(target, commit) if ended.exit_code != 0 else []
+        if moved:
+            # They are as they will be; only the index does not know it.
+            top = self._git.must(self._root, "rev-parse", "--show-toplevel")
+            self._git.must(top, "reset", "--quiet", commit, "--", *moved)
+            ended = self._git.run_with_hooks(self._root, *move)
+            if ended.exit_code != 0:
+                self._git.must(top, "reset", "--quiet", target, "--", *moved)
+        return words(ended)
+
+    def _half_moved(self, target: str, commit: str) -> list[str]:
+        """Return the files that are as in a commit already, because a git was killed while it moved on to it."""
+        changed = {*self._git.names(self._root, "diff", "--name-only", "-z", "--no-renames", target, commit)}
+        top = self._git.must(self._root, "rev-parse", "--show-toplevel")
+        status = self._git.names(top, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
+        # What somebody has told the index is not ours.
+        names = [line[3:] for line in status if line[0] in " ?" and line[3:] in changed]
+        return [name for name in names if self._is_as_in(top, name, commit)]
+
+    def _is_as_in(self, top: str, name: str, commit: str) -> bool:
+        wanted = self._git.run(top, "rev-parse", "--verify", "--quiet", f"{commit}:{name}")
+        if not lexists(join(top, name)):
+            return wanted.exit_code != 0
+        present = self._git.run(top, "hash-object", "--", name)
+        return wanted.exit_code == 0 and present.exit_code == 0 and said(present) == said(wanted)
+
+    # Catching up
+
+    def _catch_up(self, policy: str, into: str, target: str) -> JsonObject:
+        """Bring what others have done meanwhile into the work."""
+        if policy == "rebase" and self._rebase(target):
+            return {"kind": "again", "into": into}
+        ended = self._git.run(self.place, "merge", "--quiet", "-m", f"Merge {into}", target)
         if ended.exit_code == 0:
             return {"kind": "again", "into": into}
-        files = self._names(place, "diff", "--name-only", "-z", "--diff-filter=U")
+        files = self._unmerged()
         if not files:
-            return {"kind": "refused", "detail": _words(ended)}
-        states = {name: _state(join(realpath(place), name)) for name in files}
-        self._write_note(task, {**self._note(task), "conflicts": states})
-        return {"kind": "conflict", "into": into, "files": list(files)}
+            return {"kind": "refused", "into": into, "branch": self.branch, "detail": words(ended)}
+        states = {name: _state(join(realpath(self.place), name)) for name in files}
+        self._write_note({**self.note(), "conflicts": states})
+        return {"kind": "conflict", "into": into, "files": files, "text": self._git.must(self.place, "diff")}
 
-    def clean_up(self, task: str, *, is_merged: bool) -> str | None:
-        """Remove a worktree without changes, and a branch that is merged; return the worktree if it has to stay."""
-        place = join(self._directory, task)
-        if isdir(place):
+    def _rebase(self, target: str) -> bool:
+        """Put the work on top of a commit; where that conflicts, return False with all as it was.
+
+        A conflict is left in a merge instead, which can be resolved by whoever may only edit files.
+        """
+        self._write_note({**self.note(), "rebasing": True})
+        is_done = self._git.run(self.place, "rebase", "--quiet", "--no-rebase-merges", target).exit_code == 0
+        self._give_up_rebase()
+        return is_done
+
+    def _give_up_rebase(self) -> None:
+        """Go back to before a rebase that was not finished, if there is one."""
+        if isdir(f"{self._git_directory()}/rebase-merge"):
+            self._git.must(self.place, "rebase", "--abort")
+        self._write_note({**self.note(), "rebasing": False})
+
+    # Looking, and going
+
+    def state(self) -> JsonObject:
+        """Return whether something in it is not committed, or not in the branch that it came from, or what is wrong with it."""
+        facts: JsonObject = {
+            "path": self.place,
+            "branch": self.branch,
+            "is_dirty": False,
+            "is_unmerged": False,
+            "problem": None,
+        }
+        try:
+            if not self.is_whole():
+                return {**facts, "problem": "it was not made to the end"}
+            self._refuse_strangers()
+            self._refuse_other_branches()
+            return {**facts, "is_dirty": not self.is_clean(), "is_unmerged": not self._is_merged()}
+        except AtmsError as error:
+            return {**facts, "problem": error.message}
+
+    def is_clean(self) -> bool:
+        """Return whether everything in it is committed."""
+        return not self._git.must(self.place, "status", "--porcelain")
+
+    def _is_merged(self) -> bool:
+        tip, into = self._tip(), f"refs/heads/{self.note().get('into')}"
+        targets = ["HEAD", *([into] if self._git.commit_of(self._root, into) else [])]
+        return tip is None or any(self._is_in(tip, target) for target in targets)
+
+    def clean_up(self, *, is_merged: bool) -> str | None:
+        """Remove it if it has no changes, and its branch if that is merged; return why it has to stay, or None."""
+        if isdir(self.place):
             # What is on another branch, or on none, is not on ours.
             try:
-                self._refuse_strangers(task)
-                self._refuse_other_branches(task)
-            except AtmsError:
-                return place
-            if self._run(self._root, "worktree", "remove", place).exit_code != 0:
-                return place
-        for file in (self.ready_file(task), self._note_file(task)):
+                self._refuse_strangers()
+                self._refuse_other_branches()
+            except AtmsError as error:
+                return error.message
+            ended = self._git.run(self._root, "worktree", "remove", self.place)
+            if ended.exit_code != 0:
+                return words(ended) if self.is_clean() else "something in it is not committed"
+        for file in (self.ready_file, self._note_file):
             with suppress(FileNotFoundError):
                 os.remove(file)
-        tip = self._commit_of(f"refs/heads/{branch(task)}")
+        tip = self._tip()
         if is_merged and tip is not None and self._is_in(tip, "HEAD"):
-            self._run(self._root, "branch", "--quiet", "-D", branch(task))
+            self._git.run(self._root, "branch", "--quiet", "-D", self.branch)
         return None
 
-    # Looking
+    def _tip(self) -> str | None:
+        return self._git.commit_of(self._root, f"refs/heads/{self.branch}")
 
-    def diff(self, task: str) -> str | None:
-        """Return what the work on a task changes, committed or not; None if there is neither worktree nor branch."""
-        if self._commit_of(f"refs/heads/{branch(task)}") is None:
+    def diff(self) -> str | None:
+        """Return what the work changes, committed or not; None if there is neither worktree nor branch."""
+        if self._tip() is None:
             return None
-        base = self._must(self._root, "merge-base", "HEAD", branch(task))
-        place = join(self._directory, task)
-        return self._with_new_files(place, base) if isdir(place) else self.changes(base, branch(task))
+        base = self._git.must(self._root, "merge-base", "HEAD", self.branch)
+        return (
+            self._with_new_files(base) if isdir(self.place) else self._git.must(self._root, "diff", base, self.branch)
+        )
 
-    def changes(self, base: str, commit: str) -> str:
-        """Return what a commit changes against another."""
-        return self._must(self._root, "diff", base, commit)
-
-    def _with_new_files(self, place: str, base: str) -> str:
-        """Return a diff of a worktree against a commit that shows new files too, without touching its index."""
-        copy = f"{self._directory}/{os.getpid()}.index"
-        index = self._must(place, "rev-parse", "--path-format=absolute", "--git-path", "index")
+    def _with_new_files(self, base: str) -> str:
+        """Return a diff of the worktree against a commit that shows new files too, without touching its index."""
+        copy = f"{self.place}.{os.getpid()}.index"
+        index = self._git.must(self.place, "rev-parse", "--path-format=absolute", "--git-path", "index")
         try:
             shutil.copyfile(index, copy)
-            self._must(place, "add", "--intent-to-add", "--all", GIT_INDEX_FILE=copy)
-            return self._must(place, "diff", base, GIT_INDEX_FILE=copy)
+            self._git.must(self.place, "add", "--intent-to-add", "--all", GIT_INDEX_FILE=copy)
+            return self._git.must(self.place, "diff", base, GIT_INDEX_FILE=copy)
         except OSError as error:
             raise AtmsError(f"cannot read {index}: {error.strerror}") from error
         finally:
             with suppress(FileNotFoundError):
                 os.remove(copy)
 
-    # Git
-
-    def _checked_out(self) -> str:
-        """Return the branch that is checked out in the workspace, empty if it is none."""
-        found = self._run(self._root, "symbolic-ref", "--quiet", "--short", "HEAD")
-        return found.output.decode(errors="surrogateescape").strip()
-
-    def _commit_of(self, ref: str) -> str | None:
-        found = self._run(self._root, "rev-parse", "--verify", "--quiet", ref)
-        return found.output.decode().strip() if found.exit_code == 0 else None
-
-    def _names(self, directory: str, *arguments: str) -> list[str]:
-        return [name for name in self._must(directory, *arguments).split("\0") if name]
-
-    def _identity(self, directory: str) -> Mapping[str, str]:
-        if not self._has_identity:
-            asked = capture(("git", "config", "user.email"), cwd=directory, env=self._environ, timeout_s=_TIMEOUT_S)
-            self._environ = self._environ if asked.exit_code == 0 else {**self._environ, **_IDENTITY}
-            self._has_identity = True
-        return self._environ
-
-    def _run(self, directory: str, *arguments: str, **more: str) -> Captured:
-        return capture(
-            ("git", *_SETTINGS, *arguments),
-            cwd=directory,
-            env={**self._identity(directory), **more},
-            timeout_s=_TIMEOUT_S,
-            apart=True,
-        )
-
-    def _must(self, directory: str, *arguments: str, hint: str = "", **more: str) -> str:
-        """Run git and return what it says.
-
-        Raises:
-            AtmsError: it failed; the message is git's own.
-
-        """
-        ended = self._run(directory, *arguments, **more)
-        if ended.exit_code != 0:
-            raise AtmsError(f"git {arguments[0]} failed: {_words(ended)}", hint)
-        return ended.output.decode(errors="surrogateescape").rstrip("\n")
-
 
 def branch(task: str) -> str:
     """Return the branch of a task."""
     return f"atms/{task}"
-
-
-def _words(ended: Captured) -> str:
-    words = ended.errors.decode(errors="replace").strip() or ended.output.decode(errors="replace").strip()
-    return words or f"exit code {ended.exit_code}"
 
 
 def _content(path: str) -> bytes | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from commandline import Atms
 
 pytest_plugins = ("tests.cli.commandline",)
@@ -118,7 +121,7 @@ def test_policies(apart: Atms) -> None:
     kept = apart.add("Kept", "--command", "echo 3 > c.txt")
     apart("run", "--drain")
     assert apart.task(kept)["result"]["merge"]["branch"] == f"atms/{kept}"
-    assert f"  kept on atms/{kept}\n" in apart("task", "show", kept).out
+    assert f"  kept on atms/{kept}: execution.merge is none\n" in apart("task", "show", kept).out
     assert git(apart, "show", f"atms/{kept}:c.txt") == "3"
     assert not (apart.root / "c.txt").exists()
     assert "+3" in apart("task", "diff", kept).out
@@ -193,3 +196,154 @@ def test_what_a_task_says_beats_its_agent_and_the_workspace(apart: Atms) -> None
     assert (apart.root / "there.txt").read_text().strip().endswith(f".atms/worktrees/{there}")
     assert "merge" not in apart.task(here)["result"]
     assert "is not an isolation" in apart("task", "add", "x", "--isolation", "moon", code=2).err
+
+
+# How work comes back
+
+
+def test_a_straight_history_is_judged_on_what_it_is_put_on(apart: Atms) -> None:
+    apart("config", "set", "execution.merge", "rebase")
+    apart("gate", "add", "judged", "--command", 'ls > "$ATMS_WORKSPACE/.git/seen-$ATMS_TASK_ID"')
+    git(apart, "commit", "-qam", "settings")
+    meanwhile = 'cd "$ATMS_WORKSPACE"; echo theirs > theirs.txt; git add theirs.txt; git commit -qm theirs'
+    one = apart.add("Write it", "--command", f"echo x > new.txt; {meanwhile}")
+    apart("run", "--drain")
+    assert apart.task(one)["result"]["merge"]["kind"] == "merged"
+    assert git(apart, "log", "--format=%s", "-2") == "Write it\ntheirs"
+    assert git(apart, "log", "--merges", "--format=%s") == ""
+    seen = (apart.root / ".git" / f"seen-{one}").read_text().split()
+    assert {"new.txt", "theirs.txt"} <= {*seen}
+
+
+def test_a_conflict_can_wait_for_a_person(apart: Atms) -> None:
+    apart.settings("execution: {isolation: worktree, on_conflict: review}\n")
+    git(apart, "commit", "-qam", "settings")
+    clash = 'echo mine > a.txt; cd "$ATMS_WORKSPACE"; echo theirs > a.txt; git commit -qam theirs'
+    one = apart.add("Change a", "--command", f"grep -q '<<<' a.txt && echo both > a.txt || {{ {clash}; }}")
+    apart("run", "--drain", code=8)
+    task = apart.task(one)
+    assert (task["status"], task["attempts"], "conflicts in a.txt" in task["reason"]) == ("review", 1, True)
+    assert "mine" in apart("task", "show", one).out or task["result"]["merge"]["files"] == ["a.txt"]
+    log = apart.root / ".atms" / "runs" / task["result"]["log"]
+    assert "+ theirs" in log.read_text()
+    apart("task", "retry", one)
+    apart("run", "--drain")
+    assert apart.task(one)["status"] == "completed"
+    assert (apart.root / "a.txt").read_text() == "both\n"
+
+
+def test_a_command_takes_the_work_over(apart: Atms) -> None:
+    git(apart, "init", "-q", "--bare", str(apart.root.parent / "remote.git"))
+    git(apart, "remote", "add", "origin", str(apart.root.parent / "remote.git"))
+    push = 'git push -q origin "HEAD:refs/heads/$ATMS_BRANCH" && echo "https://example.org/$ATMS_BASE/$ATMS_TITLE"'
+    apart("config", "set", "execution.merge_command", push)
+    apart("config", "set", "execution.merge", "command")
+    git(apart, "commit", "-qam", "settings")
+    into, one = git(apart, "branch", "--show-current"), apart.add("It", "--command", "echo x > new.txt")
+    apart("run", "--drain")
+    merge = apart.task(one)["result"]["merge"]
+    assert (merge["kind"], merge["said"]) == ("handed_over", f"https://example.org/{into}/It")
+    assert f"  handed over: https://example.org/{into}/It\n" in apart("task", "show", one).out
+    assert git(apart, "--git-dir", str(apart.root.parent / "remote.git"), "show", f"atms/{one}:new.txt") == "x"
+    assert not (apart.root / "new.txt").exists()
+    assert worktrees(apart) == 0, "all of it is on its branch"
+    git(apart, "remote", "set-url", "origin", "/nowhere")
+    lost = apart.add("Lost", "--command", "echo x > lost.txt")
+    apart("run", "--drain", code=8)
+    assert "nobody took it over: the merge command: exit code 128" in apart.task(lost)["reason"]
+    assert (worktrees(apart), "not appear to be a git repository" in apart("task", "logs", lost).out) == (1, True)
+
+
+def test_a_command_that_takes_over_needs_a_name_and_ends_in_time(apart: Atms) -> None:
+    apart.settings("execution: {isolation: worktree, merge: command}\n")
+    assert "merge_command has to say which" in apart("run", "--drain", code=1).err
+    apart.settings(
+        'execution: {isolation: worktree, merge: command, merge_command: ["sleep", "60"], merge_timeout: 0.1}\n'
+    )
+    one = apart.add("Write it", "--command", "echo x > new.txt")
+    apart("run", "--drain", code=8)
+    assert "nobody took it over: the merge command: ran longer than its timeout" in apart.task(one)["reason"]
+
+
+def test_a_worktree_is_torn_down_before_it_goes_and_stays_if_that_fails(apart: Atms) -> None:
+    apart("config", "set", "execution.teardown", 'pwd >> "$ATMS_WORKSPACE/.git/torn"; test ! -e stubborn.txt')
+    git(apart, "commit", "-qam", "settings")
+    one = apart.add("Gentle", "--command", "echo x > new.txt")
+    apart("run", "--drain")
+    assert (apart.root / ".git" / "torn").read_text().endswith(f"worktrees/{one}\n")
+    assert worktrees(apart) == 0
+    two = apart.add("Stubborn", "--command", "echo x > stubborn.txt")
+    out = apart("run", "--drain", "--progress", "plain").out
+    assert (apart.task(two)["status"], worktrees(apart)) == ("completed", 1)
+    assert "a worktree stays, for its teardown failed: exit code 1; see" in out
+
+
+# Git that is slow, and loops that are killed
+
+
+def first_waits(apart: Atms, name: str) -> tuple[Path, Path]:
+    """Let the first git that writes a file of that name wait; return what says that it does, and what lets it go on."""
+    begun, go = apart.root / ".git" / "begun", apart.root / ".git" / "go"
+    wait = f"if mkdir {begun} 2>/dev/null; then while [ ! -e {go} ]; do sleep 0.05; done; fi; cat"
+    git(apart, "config", "filter.slow.smudge", wait)
+    (apart.root / ".git" / "info").mkdir(exist_ok=True)
+    (apart.root / ".git" / "info" / "attributes").write_text(f"{name} filter=slow\n")
+    return begun, go
+
+
+def test_a_slow_git_for_one_task_does_not_delay_the_others(apart: Atms) -> None:
+    begun, go = first_waits(apart, "a.txt")
+    tasks = [apart.add(f"Write {n}", "--command", f"echo {n} > {n}.txt") for n in range(4)]
+    loop = apart.start("run", "--drain", "-j", "2")
+    apart.until(begun.exists)
+    apart.until(lambda: [*apart.statuses().values()].count("completed") == len(tasks) - 1)
+    assert sorted({*apart.statuses().values()}) == ["completed", "in_progress"]
+    go.touch()
+    assert loop.wait() == 0
+    assert sorted(git(apart, "ls-files", "[0-9].txt").split()) == ["0.txt", "1.txt", "2.txt", "3.txt"]
+
+
+def test_a_loop_that_is_killed_while_git_makes_a_worktree(apart: Atms) -> None:
+    begun, go = first_waits(apart, "a.txt")
+    one = apart.add("Write it", "--command", "echo x > new.txt")
+    loop = apart.start("run", "--drain")
+    apart.until(begun.exists)
+    loop.kill()
+    loop.wait()
+    again = apart.start("run", "--drain")
+    apart.until(lambda: apart.task(one)["status"] == "in_progress")
+    go.touch()
+    assert again.wait() == 0
+    assert (apart.task(one)["status"], apart.task(one)["attempts"]) == ("completed", 1)
+    assert (git(apart, "show", "HEAD:new.txt"), worktrees(apart)) == ("x", 0)
+
+
+def test_a_loop_that_is_killed_while_git_moves_the_branch_of_a_person(apart: Atms) -> None:
+    begun, go = first_waits(apart, "new.txt")
+    one = apart.add("Write it", "--command", "echo x > new.txt; echo y > other.txt")
+    loop = apart.start("run", "--drain")
+    apart.until(begun.exists)
+    loop.kill()
+    loop.wait()
+    again = apart.start("run", "--drain")
+    apart.until(lambda: "validating" in apart.statuses().values())
+    go.touch()
+    assert again.wait() == 0
+    task = apart.task(one)
+    assert (task["status"], task["attempts"], task["result"]["merge"]["kind"]) == ("completed", 1, "nothing")
+    assert git(apart, "status", "--short") == ""
+    assert git(apart, "log", "--format=%s", "-2") == "Write it\nfirst"
+    assert worktrees(apart) == 0
+
+
+def test_who_is_told_to_kill_does_not_wait_for_git(apart: Atms) -> None:
+    begun, go = first_waits(apart, "a.txt")
+    one = apart.add("Write it", "--command", "echo x > new.txt")
+    loop = apart.start("run", "--drain")
+    apart.until(begun.exists)
+    for _ in range(3):
+        loop.send_signal(signal.SIGTERM)
+    assert loop.wait() == 143
+    go.touch()
+    apart("run", "--drain")
+    assert apart.task(one)["status"] == "completed"

@@ -55,7 +55,7 @@ def attempt(
     """Let an attempt print events and end; return how it was started and what came of it."""
     begun = start(ws)
     assert begun is not None
-    launch = attempts.launch(ws, begun)
+    launch = attempts.launch(ws, begun, ws.root)
     session = next((word for word in words(launch)[::-1] if "session" in word), "s1")
     events = [{"type": "system", "subtype": "init", "session_id": session}, *said]
     ws.run_files.files[ws.run_files.path(begun.run, attempts.OUTPUT)] = "\n".join(
@@ -63,7 +63,7 @@ def attempt(
     )
     outcome: JsonObject = {"status": status, "exit_code": code, "duration_s": 1.0, "error": error}
     with ws.store.writing("loop") as tx:
-        settled = attempts.settle(ws, tx, begun, attempts.gather(ws, begun, outcome), outcome, stopping=stopping)
+        settled = attempts.settle(ws, tx, begun, attempts.hear(ws, begun), outcome, stopping=stopping)
     return launch, settled
 
 
@@ -159,7 +159,7 @@ def test_gates_that_do_not_pass_are_told_in_the_session(ws: FakeWorkspace) -> No
     add(ws)
     begun = start(ws)
     assert begun is not None
-    launch = attempts.launch(ws, begun)
+    launch = attempts.launch(ws, begun, ws.root)
     output = ws.run_files.path(begun.run, attempts.OUTPUT)
     ws.run_files.files[output] = "\n".join(
         json.dumps(each) for each in ({**DONE, "session_id": words(launch)[-1]}, WORKED)
@@ -169,7 +169,7 @@ def test_gates_that_do_not_pass_are_told_in_the_session(ws: FakeWorkspace) -> No
             ws,
             tx,
             begun,
-            attempts.gather(ws, begun, {"status": "exited", "exit_code": 0}),
+            attempts.hear(ws, begun),
             {"status": "exited", "exit_code": 0},
             stopping=False,
         )
@@ -316,7 +316,7 @@ def test_a_limit_in_an_attempt_that_took_all_its_time_counts(ws: FakeWorkspace) 
 def launched(ws: FakeWorkspace, *said: object) -> attempts.Start:
     begun = start(ws)
     assert begun is not None
-    attempts.launch(ws, begun)
+    attempts.launch(ws, begun, ws.root)
     ws.run_files.files[ws.run_files.path(begun.run, attempts.OUTPUT)] = "\n".join(json.dumps(each) for each in said)
     return begun
 
@@ -324,7 +324,7 @@ def launched(ws: FakeWorkspace, *said: object) -> attempts.Start:
 def ended(ws: FakeWorkspace, begun: attempts.Start, code: int) -> None:
     outcome: JsonObject = {"status": "exited", "exit_code": code, "duration_s": 1.0}
     with ws.store.writing("loop") as tx:
-        attempts.settle(ws, tx, begun, attempts.gather(ws, begun, outcome), outcome, stopping=False)
+        attempts.settle(ws, tx, begun, attempts.hear(ws, begun), outcome, stopping=False)
 
 
 def test_attempts_beside_each_other_halt_an_agent_once_and_do_not_free_it(ws: FakeWorkspace) -> None:
@@ -387,8 +387,7 @@ def test_a_limit_on_the_way_does_not_make_it_forget_what_the_gate_said(ws: FakeW
 def test_a_worktree_that_cannot_be_set_up_is_not_the_agents_fault(ws: FakeWorkspace) -> None:
     ws.config["execution"] |= {"isolation": "worktree", "setup": "npm ci"}
     one = add(ws, max_attempts=1)
-    launch, settled = attempt(ws, code=isolation.SETUP_FAILED)
-    assert words(launch)[0] == "/bin/sh"
+    _, settled = attempt(ws, code=isolation.SETUP_FAILED)
     assert settled.trouble is None
     assert task_of(ws, one)["reason"] == "its worktree could not be set up"
     assert "clara" not in ws.store.reading().switches("halted")

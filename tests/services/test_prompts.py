@@ -201,10 +201,10 @@ def test_what_is_only_wrong_when_it_is_filled_in_halts_the_agent_and_costs_the_t
         chosen = dispatch.upcoming(ws, tx.queue(ws.config["queue"]), force, {}, 1, tx.now)
         (begun,) = attempts.dispatch(ws, tx, chosen)
     with pytest.raises(PromptError) as caught:
-        attempts.launch(ws, begun)
+        attempts.launch(ws, begun, ws.root)
     outcome: JsonObject = {"status": "unstartable", "error": caught.value.message, "untold": True}
     with ws.store.writing("loop") as tx:
-        attempts.settle(ws, tx, begun, attempts.gather(ws, begun, outcome), outcome, stopping=False)
+        attempts.settle(ws, tx, begun, attempts.hear(ws, begun), outcome, stopping=False)
     task = ws.store.reading().task(one)
     assert (task["status"], task["attempts"]) == ("queued", 0)
     assert agents.one(ws, "worker")["status"] == "error"
