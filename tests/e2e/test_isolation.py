@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from commandline import Atms
@@ -281,53 +283,65 @@ def test_a_worktree_is_torn_down_before_it_goes_and_stays_if_that_fails(apart: A
 # Git that is slow, and loops that are killed
 
 
-def first_waits(apart: Atms, name: str) -> tuple[Path, Path]:
-    """Let the first git that writes a file of that name wait; return what says that it does, and what lets it go on."""
-    begun, go = apart.root / ".git" / "begun", apart.root / ".git" / "go"
-    wait = f"if mkdir {begun} 2>/dev/null; then while [ ! -e {go} ]; do sleep 0.05; done; fi; cat"
-    git(apart, "config", "filter.slow.smudge", wait)
-    (apart.root / ".git" / "info").mkdir(exist_ok=True)
-    (apart.root / ".git" / "info" / "attributes").write_text(f"{name} filter=slow\n")
-    return begun, go
+@dataclass
+class Gate:
+    """Lets the first git that writes a certain file wait."""
+
+    begun: Path
+    go: Path
+
+    def close(self, atms: Atms, name: str) -> None:
+        wait = f"if mkdir {self.begun} 2>/dev/null; then while [ ! -e {self.go} ]; do sleep 0.05; done; fi; cat"
+        git(atms, "config", "filter.slow.smudge", wait)
+        (atms.root / ".git" / "info").mkdir(exist_ok=True)
+        (atms.root / ".git" / "info" / "attributes").write_text(f"{name} filter=slow\n")
 
 
-def test_a_slow_git_for_one_task_does_not_delay_the_others(apart: Atms) -> None:
-    begun, go = first_waits(apart, "a.txt")
+@pytest.fixture
+def gate(apart: Atms) -> Iterator[Gate]:
+    gate = Gate(apart.root / ".git" / "begun", apart.root / ".git" / "go")
+    yield gate
+    # Whatever came of the test, git must not wait for ever.
+    gate.go.touch()
+
+
+def test_a_slow_git_for_one_task_does_not_delay_the_others(apart: Atms, gate: Gate) -> None:
+    gate.close(apart, "a.txt")
     tasks = [apart.add(f"Write {n}", "--command", f"echo {n} > {n}.txt") for n in range(4)]
     loop = apart.start("run", "--drain", "-j", "2")
-    apart.until(begun.exists)
+    apart.until(gate.begun.exists)
     apart.until(lambda: [*apart.statuses().values()].count("completed") == len(tasks) - 1)
     assert sorted({*apart.statuses().values()}) == ["completed", "in_progress"]
-    go.touch()
+    gate.go.touch()
     assert loop.wait() == 0
     assert sorted(git(apart, "ls-files", "[0-9].txt").split()) == ["0.txt", "1.txt", "2.txt", "3.txt"]
 
 
-def test_a_loop_that_is_killed_while_git_makes_a_worktree(apart: Atms) -> None:
-    begun, go = first_waits(apart, "a.txt")
+def test_a_loop_that_is_killed_while_git_makes_a_worktree(apart: Atms, gate: Gate) -> None:
+    gate.close(apart, "a.txt")
     one = apart.add("Write it", "--command", "echo x > new.txt")
     loop = apart.start("run", "--drain")
-    apart.until(begun.exists)
+    apart.until(gate.begun.exists)
     loop.kill()
     loop.wait()
     again = apart.start("run", "--drain")
     apart.until(lambda: apart.task(one)["status"] == "in_progress")
-    go.touch()
+    gate.go.touch()
     assert again.wait() == 0
     assert (apart.task(one)["status"], apart.task(one)["attempts"]) == ("completed", 1)
     assert (git(apart, "show", "HEAD:new.txt"), worktrees(apart)) == ("x", 0)
 
 
-def test_a_loop_that_is_killed_while_git_moves_the_branch_of_a_person(apart: Atms) -> None:
-    begun, go = first_waits(apart, "new.txt")
+def test_a_loop_that_is_killed_while_git_moves_the_branch_of_a_person(apart: Atms, gate: Gate) -> None:
+    gate.close(apart, "new.txt")
     one = apart.add("Write it", "--command", "echo x > new.txt; echo y > other.txt")
     loop = apart.start("run", "--drain")
-    apart.until(begun.exists)
+    apart.until(gate.begun.exists)
     loop.kill()
     loop.wait()
     again = apart.start("run", "--drain")
     apart.until(lambda: "validating" in apart.statuses().values())
-    go.touch()
+    gate.go.touch()
     assert again.wait() == 0
     task = apart.task(one)
     assert (task["status"], task["attempts"], task["result"]["merge"]["kind"]) == ("completed", 1, "nothing")
@@ -336,14 +350,17 @@ def test_a_loop_that_is_killed_while_git_moves_the_branch_of_a_person(apart: Atm
     assert worktrees(apart) == 0
 
 
-def test_who_is_told_to_kill_does_not_wait_for_git(apart: Atms) -> None:
-    begun, go = first_waits(apart, "a.txt")
+def test_who_is_told_to_kill_does_not_wait_for_git(apart: Atms, gate: Gate) -> None:
+    gate.close(apart, "a.txt")
     one = apart.add("Write it", "--command", "echo x > new.txt")
-    loop = apart.start("run", "--drain")
-    apart.until(begun.exists)
-    for _ in range(3):
-        loop.send_signal(signal.SIGTERM)
+    loop = apart.start("run", "--drain", "--progress", "plain")
+    apart.until(gate.begun.exists)
+    loop.send_signal(signal.SIGTERM)
+    assert loop.stdout is not None
+    for line in loop.stdout:
+        if "stopping what runs" in line:
+            loop.send_signal(signal.SIGTERM)
     assert loop.wait() == 143
-    go.touch()
+    gate.go.touch()
     apart("run", "--drain")
     assert apart.task(one)["status"] == "completed"
