@@ -46,7 +46,7 @@ def test_the_queue_in_numbers(atms: Atms) -> None:
     first, second, hint, priority, forecast = atms("queue", "explain", two).lines
     assert (first, second) == (f"{two}  Two", f"  ◌ it depends on {one} (One), which is cancelled")
     assert hint == f"    atms task reopen {one}, or go on without it: atms task depend {two} --on {one} --remove"
-    assert priority.startswith("  priority medium counts 2, waiting 0.")
+    assert priority.startswith("  priority medium counts 2, waiting ")
     assert priority.endswith("s adds 0.00: 2.00 in all (lane default, strategy priority)")
     assert forecast == "  no forecast: it is far off, or it waits for what will not end by itself"
 
