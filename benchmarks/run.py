@@ -31,6 +31,7 @@ _FIRST = "first"
 _PR_SET_CHILD_SUBREAPER = 36
 _LOOP = ("run", "--drain", "--progress", "none")
 _LEAST_STARTS = 7
+_MANY_JOBS = 50
 _LOOK_EVERY_S = 0.1
 _MAY_CLOSE_FOR_S = 60
 
@@ -43,6 +44,7 @@ def gather_orphans() -> None:
 
 def throughput(report: Report, atms: str, jobs: Sequence[int], tasks: int, rounds: int) -> str:
     """Drain queues at each concurrency, and start the same commands without atms; return a table."""
+    promises = _Promises(report)
     contestants: dict[tuple[str, int], Callable[[], Sample]] = {}
     for at_once in jobs:
         contestants["loop", at_once] = lambda n=at_once: _drained(atms, n, tasks)  # type: ignore[misc]
@@ -50,7 +52,7 @@ def throughput(report: Report, atms: str, jobs: Sequence[int], tasks: int, round
     found, failures = measure.rounds(contestants, rounds)
     report.failures += map(str, failures.values())
     rows = [
-        _throughput_row(at_once, tasks, found["loop", at_once], found["floor", at_once])
+        promises.row(at_once, tasks, found["loop", at_once], found["floor", at_once])
         for at_once in jobs
         if {("loop", at_once), ("floor", at_once)} <= set(found)
     ]
@@ -58,10 +60,21 @@ def throughput(report: Report, atms: str, jobs: Sequence[int], tasks: int, round
     return table(headers, rows)
 
 
-def _throughput_row(at_once: int, tasks: int, loop: Sequence[Sample], floor: Sequence[Sample]) -> tuple[str, ...]:
-    own, bare = (median(each.cpu for each in samples) * 1000 / tasks for samples in (loop, floor))
-    rates = [f"{tasks / measure.wall(samples):.0f}" for samples in (loop, floor)]
-    return (str(at_once), *rates, f"{measure.wall_ratio(floor, loop):.2f}", f"{own:.2f}", f"{own - bare:.2f}")
+class _Promises:
+    """What was promised of the loop's throughput."""
+
+    def __init__(self, report: Report) -> None:
+        self._few = report.promise("tasks a second of `atms run`, of those of a bare loop", "at least", 0.6)
+        self._many = report.promise("the same with 50 at once", "at least", 0.75)
+        self._cpu = report.promise("processor time of a task, all told", "at most", 1.5, " ms")
+
+    def row(self, at_once: int, tasks: int, loop: Sequence[Sample], floor: Sequence[Sample]) -> tuple[str, ...]:
+        """Hold what was measured against the promises; return a row of the table."""
+        own, bare = (median(each.cpu for each in samples) * 1000 / tasks for samples in (loop, floor))
+        rates = [f"{tasks / measure.wall(samples):.0f}" for samples in (loop, floor)]
+        of = f"`-j {at_once}`"
+        ratio = (self._many if at_once >= _MANY_JOBS else self._few).judged(measure.wall_ratio(floor, loop), of)
+        return (str(at_once), *rates, ratio, self._cpu.judged(own, of), f"{own - bare:.2f}")
 
 
 def _drained(atms: str, at_once: int, tasks: int) -> Sample:
@@ -161,7 +174,7 @@ def _watched(arguments: Sequence[str], root: str, limit_s: float) -> tuple[dict[
         while perf_counter() < give_up_at and os.waitpid(pid, os.WNOHANG) == (0, 0):
             _note_peaks(pid, peaks)
             time.sleep(_LOOK_EVERY_S)
-        _close(pid)
+        close(pid)
     except BaseException:
         with suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
@@ -172,12 +185,13 @@ def _watched(arguments: Sequence[str], root: str, limit_s: float) -> tuple[dict[
 
 
 def _note_peaks(loop: int, peaks: dict[str, float]) -> None:
-    for name, pids in (("loop", [loop]), ("keeper", _children(loop))):
+    for name, pids in (("loop", [loop]), ("keeper", children(loop))):
         for pid in pids:
-            peaks[name] = max(peaks.get(name, 0.0), _peak_mb(pid))
+            peaks[name] = max(peaks.get(name, 0.0), peak_mb(pid))
 
 
-def _children(parent: int) -> list[int]:
+def children(parent: int) -> list[int]:
+    """Return the processes that a process has started and that are still there."""
     try:
         with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as file:
             return [int(word) for word in file.read().split()]
@@ -185,7 +199,8 @@ def _children(parent: int) -> list[int]:
         return []
 
 
-def _peak_mb(pid: int) -> float:
+def peak_mb(pid: int) -> float:
+    """Return the most memory that a process has had."""
     try:
         with open(f"/proc/{pid}/status", encoding="utf-8") as file:
             return next((int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM")), 0.0)
@@ -193,7 +208,7 @@ def _peak_mb(pid: int) -> float:
         return 0.0
 
 
-def _close(loop: int) -> None:
+def close(loop: int) -> None:
     """Interrupt the loop if it still works, and wait until all its processes have ended."""
     give_up_at = perf_counter() + _MAY_CLOSE_FOR_S
     with suppress(ProcessLookupError):

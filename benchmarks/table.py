@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from os.path import abspath, dirname, join
 from time import gmtime, strftime
 
+import live
 import measure
 import order
 import peers
@@ -167,6 +168,9 @@ class Benchmark:
             lambda: run.throughput(report, atms, extent.run_jobs, extent.run_tasks, extent.times),
         )
         yield "The first start", lambda: run.first_start(report, atms, self._python, extent.rounds)
+        yield "From an addition to its start", lambda: live.responses(report, atms)
+        yield "A loop with nothing to do", lambda: live.asleep(report, atms)
+        yield "Many agents at once", lambda: live.crowd(report, atms)
         yield "Memory of the loop", lambda: run.memory(report, atms, _LONG_QUEUE, extent.run_s)
 
     def _peers(self) -> str:
