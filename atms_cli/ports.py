@@ -210,6 +210,9 @@ class Store(Protocol):
     def queue(self, settings: QueueSettings) -> ReadModel:
         """Return the read model, caught up, with all that the order of the queue needs."""
 
+    def take_news(self) -> bool:
+        """Return whether others have written since the last time this was asked."""
+
     def writing(self, actor: str) -> Transaction:
         """Begin a transaction; leaving it without an error means its events are on the disk."""
 

@@ -80,6 +80,7 @@ class Loop:
         self._done_stage = 0
         self._signal = 0
         self._is_late = False
+        self._has_news = False
         #: Why nothing more is started, once a limit of this run is reached.
         self._reached: str | None = None
         self._began = ws.clock.monotonic()
@@ -171,6 +172,7 @@ class Loop:
         with self._ws.store.writing("atms run") as tx:
             starts = self._desk.turn(tx, ended, room=self._room)
         self._send(self._desk.orders(starts))
+        self._end_stale()
         self._desk.clean_up()
         self._desk.apart.merge()
         self._ended += self._desk.unstartable
@@ -266,13 +268,16 @@ class Loop:
     def _sleep(self, changes: Changes, signals: _Signals) -> None:
         """Wait for a process to end, a change by others, a signal, or the next moment that matters."""
         woken = [self._keeper.fileno(), changes.fileno(), signals.fileno(), self._chores.fileno()]
-        ready, _, _ = select.select(woken, [], [], self._until_next_moment())
-        signals.clear()
-        self._chores.take_in()
-        if self._keeper.fileno() in ready:
-            self._listen()
-        if changes.fileno() in ready:
-            self._look_around(changes.take())
+        is_nothing = True
+        while is_nothing:
+            ready, _, _ = select.select(woken, [], [], self._until_next_moment())
+            signals.clear()
+            self._chores.take_in()
+            if self._keeper.fileno() in ready:
+                self._listen()
+            # What we write ourselves wakes us as well.
+            is_by_others = changes.fileno() in ready and self._look_around(changes.take())
+            is_nothing = ready == [changes.fileno()] and not is_by_others
 
     def _until_next_moment(self) -> float:
         read, now = self._ws.store.reading(), to_iso(self._ws.clock.now_ms())
@@ -294,14 +299,22 @@ class Loop:
                 self._begin_again()
                 return
 
-    def _look_around(self, changed: set[str]) -> None:
-        """See what others changed: tasks, settings, the roadmap."""
-        # What another clone decided may be older than our newest event, so only the tasks themselves can tell.
-        for process in self._desk.stale():
-            self._keeper.kill(process, "its task was taken away")
+    def _look_around(self, changed: set[str]) -> bool:
+        """See what others changed: tasks, settings, the roadmap; return whether they did."""
         if not all(path.endswith(".jsonl") for path in changed):
             self._reload_settings()
             self._sync_features()
+            return True
+        self._has_news |= self._ws.store.take_news()
+        return self._has_news
+
+    def _end_stale(self) -> None:
+        """End the commands of tasks that others have taken away meanwhile."""
+        self._has_news |= self._ws.store.take_news()
+        # What another clone decided may be older than our newest event, so only the tasks themselves can tell.
+        for process in self._desk.stale() if self._has_news else ():
+            self._keeper.kill(process, "its task was taken away")
+        self._has_news = False
 
     def _reload_settings(self) -> None:
         before = self._ws.config

@@ -68,8 +68,9 @@ def dispatch(ws: Workspace, tx: Transaction, chosen: Sequence[tuple[Task, Agent]
     for task, agent in chosen:
         run = ws.ids.run()
         tx.record(decisions.start(task, agent=agent["name"], run=run, blocked_by=()))
-        tx.gave(lanes.name_of(task))
         starts.append(begun(ws, run, task, agent))
+    for lane in {lanes.name_of(task) for task, _ in chosen}:
+        tx.gave(lane)
     return starts
 
 

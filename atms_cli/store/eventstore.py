@@ -43,7 +43,7 @@ class EventStore:
 
     def reading(self) -> ReadModel:
         """Return the read model, caught up with the journal."""
-        if not self._is_current():
+        if not self._holds(self.index.is_current):
             with self.lock:
                 self.index.catch_up()
         return ReadModel(self.index.connection, self.journal.event_at, self._at_rest)
@@ -71,11 +71,18 @@ class EventStore:
                 self.index.change(lambda connection: prepare(connection, self.journal.event_at, settings, now))
         return read
 
-    def _is_current(self) -> bool:
+    @staticmethod
+    def _holds(question: Callable[[], bool]) -> bool:
         try:
-            return self.index.is_current()
+            return question()
         except DatabaseError:
             return False
+
+    def take_news(self) -> bool:
+        """Return whether others have written since the last time this was asked."""
+        has_news = self.index.has_news or not self._holds(self.index.is_as_left)
+        self.index.has_news = False
+        return has_news
 
     def writing(self, actor: str) -> Transaction:
         """Begin a transaction on behalf of an actor."""

@@ -48,6 +48,8 @@ class Index:
         self._is_for_writing = False
         self._wal_bytes = _WAL_BYTES
         self._seen: dict[str, Position] = {}
+        #: Whether something was read that this process has not written, until somebody takes note.
+        self.has_news = False
         self.connection = self._connect()
 
     def _connect(self) -> Connection:
@@ -91,6 +93,10 @@ class Index:
         """Return whether the index is of this version and has read all there is."""
         return self._is_of_this_version() and self.lag(self.positions()) == []
 
+    def is_as_left(self) -> bool:
+        """Return whether nothing was written, by anybody, since this process last read on or wrote."""
+        return self.is_current() and self.positions() == self._seen
+
     def _is_of_this_version(self) -> bool:
         return bool(self.connection.execute("PRAGMA user_version").fetchone()[0] == sql.SCHEMA_VERSION)
 
@@ -131,6 +137,7 @@ class Index:
             self.connection.close()
             self.connection = self._replace_damaged(error)
             return self.catch_up()
+        self.has_news |= known != self._seen
         self._seen = known
         return known
 

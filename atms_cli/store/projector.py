@@ -37,6 +37,8 @@ _ATTEMPT_ENDS = {
 #: What begins or ends an attempt.
 OF_ATTEMPTS = frozenset(("task.started", *_ATTEMPT_ENDS))
 
+#: Once written, so many tasks are kept at hand, since who changes one asks for it again.
+_MOST_HELD = 1000
 #: Tasks that will end by themselves.
 _GOING = ("ready", "assigned", "in_progress", "validating")
 #: What events of queues and lanes switch on and off.
@@ -239,8 +241,14 @@ class Projector:
             for switch, is_on in _SWITCHES.get(each["type"], ()):
                 self._run(sql.PUT_META, (f"{switch} {what}", encode(each["data"]) if is_on else None))
 
+    def task(self, key: str) -> Task | None:
+        """Return a task as it is folded here, be it written or not; None if there is none."""
+        return self._task(key)[0]
+
     def flush(self) -> None:
         """Write every touched task, then see to those that wait for it and those that it waits for."""
+        if not self._changed:
+            return
         turned: list[str] = []
         urgent: dict[str, None] = {}
         for task in self._changed.values():
@@ -248,7 +256,8 @@ class Projector:
         self._settle(turned)
         self._inherit(list(urgent))
         self._changed.clear()
-        self._tasks.clear()
+        if len(self._tasks) > _MOST_HELD:
+            self._tasks.clear()
 
     def _write(self, task: Task, turned: list[str], urgent: dict[str, None]) -> None:
         """Write a task; note whose dependents have to be looked at again, and whose urgency."""

@@ -12,7 +12,7 @@ from atms_cli.store.jsontext import decode
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
-    from sqlite3 import Connection
+    from sqlite3 import Connection, Cursor
 
     from atms_cli.domain.config import LaneSettings, QueueSettings
     from atms_cli.domain.records import Agent, Attempt, Dependency, Event, FeatureState, JsonObject, Task
@@ -28,7 +28,7 @@ class ReadModel:
     """Reads over one connection; inside a transaction they see its changes."""
 
     def __init__(self, connection: Connection, load: Load, at_rest: AtRest | None = None) -> None:
-        self._run = connection.execute
+        self._run: Callable[..., Cursor] = connection.execute
         self._load = load
         #: Looks while nobody writes; inside a transaction nobody else does.
         self._at_rest = at_rest

@@ -12,11 +12,14 @@ from atms_cli.store.readmodel import ReadModel
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from sqlite3 import Connection, Cursor
     from types import TracebackType
+    from typing import Any
 
     from atms_cli.domain.config import QueueSettings
-    from atms_cli.domain.records import Event, Fact, JsonObject
+    from atms_cli.domain.records import Event, Fact, JsonObject, Task
     from atms_cli.store.index import Index
+    from atms_cli.store.projector import Load
     from atms_cli.store.segments import Exclusive, Segments
 
 
@@ -24,6 +27,26 @@ if TYPE_CHECKING:
 _MOST_PENDING = 64
 #: From so many events in one go, if there are not more tasks than that, it pays to make the indexes anew.
 _MANY = 2000
+
+
+class _Inside(ReadModel):
+    """Reads inside a transaction: what is folded and not yet written is, before anything but a single task is asked for."""
+
+    def __init__(self, connection: Connection, load: Load, projector: Projector) -> None:
+        super().__init__(connection, load)
+        self._projector = projector
+        execute = connection.execute
+
+        def run(text: str, values: tuple[Any, ...] = ()) -> Cursor:
+            projector.flush()
+            return execute(text, values)
+
+        self._run = run
+
+    def task(self, task_id: str) -> Task:
+        """Return a task by its id or the only id that begins so."""
+        held = self._projector.task(task_id)
+        return super().task(task_id) if held is None else {**held}
 
 
 class Transaction:
@@ -94,17 +117,16 @@ class Transaction:
         due = connection.execute(sql.NEXT_DUE).fetchone()[0]
         if due is not None and due <= self.now:
             Projector(connection, self._event_at).promote(self.now)
-        self._reader = ReadModel(connection, self._event_at)
+        self._projector = Projector(connection, self._event_at)
+        self._reader = _Inside(connection, self._event_at, self._projector)
         self._project(self._lines, self._offset)
         return self._reader
 
     def _project(self, lines: Sequence[tuple[Event, bytes]], offset: int) -> None:
-        """Fold recorded events into the read model."""
-        projector = Projector(self._index.connection, self._event_at)
+        """Fold recorded events; what comes of it is written when it is asked for, and at the end."""
         for event, line in lines:
-            projector.apply(event, self._replica, self._segment, offset)
+            self._projector.apply(event, self._replica, self._segment, offset)
             offset += len(line)
-        projector.flush()
 
     def draining(self) -> dict[str, JsonObject]:
         """Return which queues and lanes take in nothing new; asked of the index as it is.
@@ -157,13 +179,19 @@ class Transaction:
             return
         from atms_cli.store.bulk import without_indexes
 
-        without_indexes(connection, lambda: self._project(lines, offset))
+        self._projector.flush()
+        without_indexes(connection, lambda: self._project_whole(lines, offset))
+
+    def _project_whole(self, lines: Sequence[tuple[Event, bytes]], offset: int) -> None:
+        self._project(lines, offset)
+        self._projector.flush()
 
     def queue(self, settings: QueueSettings) -> ReadModel:
         """Return the read model with all that the order of the queue needs."""
         from atms_cli.store.sortkeys import is_prepared
 
         read, connection = self.read, self._index.connection
+        self._projector.flush()
         if not is_prepared(connection, settings, self.now):
             from atms_cli.store.preparing import prepare
 
@@ -222,6 +250,8 @@ class Transaction:
 
     def _append(self) -> Callable[[], None] | None:
         """Write the batch to the journal; return what makes it durable."""
+        if self._reader is not None:
+            self._projector.flush()
         if not self._lines:
             return None
         last_event, _ = self._lines[-1]

@@ -400,3 +400,20 @@ def test_many_tasks_at_once_are_sorted_in_together(tmp_path: Path, monkeypatch: 
 def indexes(store: EventStore) -> list[tuple[object, ...]]:
     found = "SELECT name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name"
     return [tuple(row) for row in store.index.connection.execute(found)]
+
+
+def test_news_is_what_others_wrote_however_it_was_read(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    ours, theirs = (in_directory(str(tmp_path), FakeClock(), CountingIds()) for _ in range(2))
+    ours.take_news()
+    add(ours, "t1")
+    assert not ours.take_news()
+    add(theirs, "t2")
+    assert ours.take_news(), "nobody has read it"
+    assert ours.reading().task("t2")
+    add(ours, "t3")
+    ours.take_news()
+    add(theirs, "t4")
+    add(ours, "t5")
+    assert ours.take_news(), "a transaction of ours has read it"
+    assert not ours.take_news()
