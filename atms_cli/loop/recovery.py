@@ -9,7 +9,7 @@ from atms_cli.services import attempts
 from atms_cli.services.agents import known
 from atms_cli.system.launch import Outcome
 from atms_cli.system.record import describe
-from atms_cli.system.tree import kill_marked, marked
+from atms_cli.system.tree import age_s, kill_marked, marked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from atms_cli.loop.tick import Desk
     from atms_cli.ports import Workspace
     from atms_cli.system.keeper_client import Keeper
+
+#: For what is adopted when its time is over already.
+_LEAST_TIME_S = 0.001
 
 
 def recover(ws: Workspace, desk: Desk, keeper: Keeper) -> tuple[list[Ended], list[Order]]:
@@ -52,7 +55,8 @@ def _take_up(ws: Workspace, desk: Desk, keeper: Keeper, work: Work, ended: list[
         ended.append(Ended(work.run, record.outcome.to_json()))
     elif record.process is not None:
         output, most = ws.run_files.path(work.run, attempts.OUTPUT), ws.config["execution"]["log_max"]
-        left_s = _time_left(ws, work.task)
+        limit = work.task["timeout"] or ws.config["execution"]["timeout"]
+        left_s = max(_LEAST_TIME_S, limit - age_s(record.process.start_time, ws.clock.now_ms()))
         keeper.adopt(record.process, directory, timeout_s=left_s, output=output, output_max=most)
     elif record.is_claimed or is_marked:
         # It may have begun, or even ended, but its keeper died before it could write that down.
@@ -62,14 +66,6 @@ def _take_up(ws: Workspace, desk: Desk, keeper: Keeper, work: Work, ended: list[
         return False
     desk.resume(work)
     return True
-
-
-def _time_left(ws: Workspace, task: Task) -> float:
-    from atms_cli.domain.moment import to_ms
-
-    limit = task["timeout"] or ws.config["execution"]["timeout"]
-    began = to_ms(task["started_at"]) if task["started_at"] else ws.clock.now_ms()
-    return max(0.001, limit - (ws.clock.now_ms() - began) / 1000)
 
 
 def _taken_up(ws: Workspace, task: Task) -> attempts.Start | None:

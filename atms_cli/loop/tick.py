@@ -61,6 +61,7 @@ class Desk:
         for one in self.apart.take_merged():
             self._settle_merge(tx, one)
         attempts.expire_leases(tx)
+        attempts.wait_anew(self.ws, tx)
         self.look_after(tx, every_s=_LOOK_AFTER_S)
         for task in recurrence.spawn(self.ws, tx):
             self.tell("due", task)

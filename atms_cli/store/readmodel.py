@@ -222,6 +222,10 @@ class ReadModel:
         rows = self._run(sql.SWITCHES, (f"{switch} ", f"{switch} {chr(127)}"))
         return {row[0].partition(" ")[2]: decode(row[1]) for row in rows}
 
+    def delayed_ahead(self, now: str) -> list[str]:
+        """Return the ids of tasks whose wait began later than now, by a clock that has been set back since."""
+        return [row[0] for row in self._run(sql.CHANGED_AHEAD, (now,))]
+
     def expired(self, now: str) -> list[str]:
         """Return the ids of tasks whose lease has ended."""
         return [row[0] for row in self._run(sql.EXPIRED, (now,))]

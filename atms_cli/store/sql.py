@@ -286,6 +286,8 @@ CHILDREN = "SELECT id, title, status FROM tasks INDEXED BY tasks_in_families WHE
 RECURRING = "SELECT id FROM tasks INDEXED BY tasks_recurring WHERE bucket = 'recurring' AND not_before <= ?"
 NEXT_RECURRENCE = "SELECT min(not_before) FROM tasks INDEXED BY tasks_recurring WHERE bucket = 'recurring'"
 NEXT_DUE = "SELECT min(not_before) FROM tasks INDEXED BY tasks_delayed WHERE bucket = 'delayed'"
+#: Changed by a clock that was ahead of what it is now.
+CHANGED_AHEAD = "SELECT id FROM tasks INDEXED BY tasks_by_update WHERE updated > ? AND bucket = 'delayed'"
 EXPIRED = "SELECT id FROM tasks INDEXED BY tasks_leased WHERE lease_ends <= ? ORDER BY lease_ends"
 NEXT_EXPIRY = "SELECT min(lease_ends) FROM tasks INDEXED BY tasks_leased WHERE lease_ends IS NOT NULL"
 OF_STATUS = "SELECT doc FROM tasks INDEXED BY tasks_by_status WHERE status = ? ORDER BY closed, born"

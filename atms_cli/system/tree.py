@@ -152,6 +152,14 @@ def is_alive(pid: int, started: int) -> bool:
     return seen is not None and seen.start_time == started and not seen.is_zombie
 
 
+def age_s(started: int, now_ms: int) -> float:
+    """Give how long ago a process began; on Linux whatever has become of the wall clock since."""
+    if not IS_LINUX:
+        return max(0.0, (now_ms - started) / 1000)
+    ticks = started - _this_boot()
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
+
+
 def marked(ids: Iterable[str]) -> dict[str, list[int]]:
     """Find the live processes of each of these runs, in one pass over all processes."""
     found: dict[str, list[int]] = {run_id: [] for run_id in ids}

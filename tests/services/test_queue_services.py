@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atms_cli.domain import decisions
-from atms_cli.domain.moment import plus
+from atms_cli.domain.moment import plus, seconds_between
 from atms_cli.domain.recurrence import MOST_AT_ONCE, occurrence_id
 from atms_cli.domain.task import DEPENDENCY_KINDS
 from atms_cli.errors import AtmsError, CycleError, NothingToDoError, UsageError
@@ -425,6 +425,24 @@ def test_draining_takes_in_nothing_new(ws: FakeWorkspace) -> None:
 
 
 # Kinds of dependencies
+
+
+def test_who_waits_by_a_clock_that_was_ahead_waits_anew(ws: FakeWorkspace) -> None:
+    one = add(ws, "One")
+    add(ws, "Two", not_before=plus(ws.time.now(), 86_400))
+    ws.time.advance(7200)
+    settle(ws, turn(ws)[0], code=1)
+    waits = task(ws, one)["not_before"]
+    assert waits is not None
+    wait_s = seconds_between(ws.time.now(), waits)
+    ws.time.advance(-7200)
+    for _ in range(2):
+        with ws.store.writing("atms run") as tx:
+            attempts.wait_anew(ws, tx)
+    assert task(ws, one)["not_before"] == plus(ws.time.now(), wait_s)
+    assert len(events(ws, "task.updated")) == 1, "what a person has set is meant as it stands"
+    ws.time.advance(wait_s)
+    assert started(turn(ws)) == [one]
 
 
 def test_kinds_of_dependencies(ws: FakeWorkspace) -> None:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from atms_cli.system.clock import SystemClock
 from atms_cli.system.launch import MARKER, Started
 from atms_cli.system.tree import (
+    age_s,
     is_alive,
     kill_marked,
     look_in_proc,
@@ -97,3 +99,14 @@ print(kill_marked(os.environ["ATMS_RUN_ID"], 5), is_alive(pid, born))
     launch = desk.launch(sys.executable, "-c", code)
     outcome = desk.run(replace(launch, env={**launch.env, "PYTHONPATH": str(Path(__file__).parents[2])}))
     assert (outcome.exit_code, desk.said(launch)) == (0, "[] False\n")
+
+
+def test_the_age_of_a_process_is_how_long_it_has_been_there() -> None:
+    import psutil
+
+    now_ms, began = SystemClock().now_ms(), start_time(os.getpid())
+    assert began is not None
+    told = age_s(began, now_ms)
+    assert abs(told - (now_ms / 1000 - psutil.Process().create_time())) < 5, "as the system tells by its wall clock"
+    if sys.platform == "linux":
+        assert abs(age_s(began, now_ms - 7_200_000) - told) < 5, "though the clock was set back"
