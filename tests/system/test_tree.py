@@ -102,7 +102,7 @@ print(kill_marked(os.environ["ATMS_RUN_ID"], 5), is_alive(pid, born))
 
 
 def test_the_age_of_a_process_is_how_long_it_has_been_there() -> None:
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     now_ms, began = SystemClock().now_ms(), start_time(os.getpid())
     assert began is not None
