@@ -7,6 +7,7 @@ A draft holds the fields of a task, an `id` made from the other program's so tha
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -133,21 +134,16 @@ def _titled(title: str, rest: Mapping[str, object]) -> JsonObject:
 
 def _own(text: str) -> list[Draft]:
     drafts: list[Draft] = []
+    times: Counter[str] = Counter()
     for number, record in enumerate(_records(text), start=1):
-        task_id = _text(record, "id")
-        if not task_id or not _text(record, "title"):
-            raise AtmsError(
-                f"entry {number} has no id or no title", "only what `atms task export` wrote can be read so"
-            )
-        drafts.append(
-            Draft(
-                task_id,
-                {"title": record["title"]},
-                _texts(record.get("dependencies")),
-                _text(record, "status") or "queued",
-                record,
-            )
-        )
+        title = _text(record, "title")
+        if not title:
+            raise AtmsError(f"entry {number} has no title", 'each task needs one: {"title": "..."}')
+        times[title] += 1
+        # What was written by hand or by a script has no id; a second import still finds the first.
+        task_id = _text(record, "id") or derived_id("atms", f"{title}\0{times[title]}")
+        after, status = _texts(record.get("dependencies")), _text(record, "status") or "queued"
+        drafts.append(Draft(task_id, {"title": title}, after, status, {**record, "id": task_id}))
     return drafts
 
 

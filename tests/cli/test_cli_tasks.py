@@ -193,9 +193,17 @@ def test_only_a_newline_ends_a_line_of_an_import(atms: Atms) -> None:
     assert atms.task("two")["title"] == "\N{ROCKET}"
 
 
+def test_what_a_script_writes_needs_only_titles(atms: Atms) -> None:
+    rows = '{"title": "One", "command": "true"}\n{"title": "Two", "priority": "high"}\n{"title": "One"}\n'
+    assert atms("task", "import", "-", text=rows).out == "3 tasks added\n"
+    assert atms("task", "import", "-", text=rows).out == "0 tasks added, 3 known already\n"
+    assert sorted(task["title"] for task in atms.json("task", "list")) == ["One", "One", "Two"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ('{"id": "one"}\n', "entry 1 has no title"),
         ('{"id": "one", "title": "One"}\n\n{"id": "two", title}\n', "in line 3"),
         ('[{"id": "one", "title": "One"},\n{"id": "two"\n', "in line 2"),
         ('{"id": "one", "title": "One"}\n[]\n', "entry 2 is not an object"),
