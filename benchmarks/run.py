@@ -47,7 +47,7 @@ def throughput(report: Report, atms: str, jobs: Sequence[int], tasks: int, round
     promises = _Promises(report)
     contestants: dict[tuple[str, int], Callable[[], Sample]] = {}
     for at_once in jobs:
-        contestants["loop", at_once] = lambda n=at_once: _drained(atms, n, tasks)  # type: ignore[misc]
+        contestants["loop", at_once] = lambda n=at_once: drained(atms, n, tasks)  # type: ignore[misc]
         contestants["floor", at_once] = lambda n=at_once: _floor(n, tasks)  # type: ignore[misc]
     found, failures = measure.rounds(contestants, rounds)
     report.failures += map(str, failures.values())
@@ -77,7 +77,7 @@ class _Promises:
         return (str(at_once), *rates, ratio, self._cpu.judged(own, of), f"{own - bare:.2f}")
 
 
-def _drained(atms: str, at_once: int, tasks: int) -> Sample:
+def drained(atms: str, at_once: int, tasks: int) -> Sample:
     """Drain a queue of tasks; the processor time is that of all its processes."""
     with tempfile.TemporaryDirectory(prefix="atms-benchmark-") as root:
         _queue(root, tasks)
@@ -123,7 +123,7 @@ def first_start(report: Report, atms: str, python: str, rounds: int) -> str:
     contestants = {
         base: lambda: measure.took([python, "-c", "pass"]),
         "`atms run` to the first command": lambda: _first_start(atms),
-        "`atms run --drain` of one task, whole": lambda: _drained(atms, 1, 1),
+        "`atms run --drain` of one task, whole": lambda: drained(atms, 1, 1),
     }
     found, failures = measure.rounds(contestants, max(rounds, _LEAST_STARTS))
     report.failures += map(str, failures.values())

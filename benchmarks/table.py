@@ -22,6 +22,7 @@ import measure
 import order
 import peers
 import run
+import runners
 import store
 from commands import Commands
 from measure import MeasuringFailedError
@@ -132,6 +133,10 @@ class Benchmark:
             yield from self._of_loop()
         if "peers" in parts:
             yield "Beside other task lists", self._peers
+            yield (
+                "Beside other programs that run queued commands",
+                lambda: runners.measured(self._report, self._atms, self._extent.run_tasks, self._extent.times),
+            )
 
     def _of_commands(self) -> Iterator[Titled]:
         for size in self._extent.sizes:
