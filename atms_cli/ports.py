@@ -211,8 +211,11 @@ class Store(Protocol):
     def queue(self, settings: QueueSettings) -> ReadModel:
         """Return the read model, caught up, with all that the order of the queue needs."""
 
+    def has_news(self) -> bool:
+        """Return whether others have written, be it read by now or not, since `take_news`."""
+
     def take_news(self) -> bool:
-        """Return whether others have written since the last time this was asked."""
+        """Return whether what was read since the last time was written by others."""
 
     def writing(self, actor: str) -> Transaction:
         """Begin a transaction; leaving it without an error means its events are on the disk."""

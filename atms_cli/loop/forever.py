@@ -80,7 +80,6 @@ class Loop:
         self._done_stage = 0
         self._signal = 0
         self._is_late = False
-        self._has_news = False
         #: Why nothing more is started, once a limit of this run is reached.
         self._reached: str | None = None
         self._began = ws.clock.monotonic()
@@ -305,16 +304,13 @@ class Loop:
             self._reload_settings()
             self._sync_features()
             return True
-        self._has_news |= self._ws.store.take_news()
-        return self._has_news
+        return self._ws.store.has_news()
 
     def _end_stale(self) -> None:
         """End the commands of tasks that others have taken away meanwhile."""
-        self._has_news |= self._ws.store.take_news()
         # What another clone decided may be older than our newest event, so only the tasks themselves can tell.
-        for process in self._desk.stale() if self._has_news else ():
+        for process in self._desk.stale() if self._ws.store.take_news() else ():
             self._keeper.kill(process, "its task was taken away")
-        self._has_news = False
 
     def _reload_settings(self) -> None:
         before = self._ws.config

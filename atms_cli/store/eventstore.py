@@ -78,10 +78,13 @@ class EventStore:
         except DatabaseError:
             return False
 
+    def has_news(self) -> bool:
+        """Return whether others have written, be it read by now or not, since `take_news`."""
+        return self.index.has_news or not self._holds(self.index.is_as_left)
+
     def take_news(self) -> bool:
-        """Return whether others have written since the last time this was asked."""
-        has_news = self.index.has_news or not self._holds(self.index.is_as_left)
-        self.index.has_news = False
+        """Return whether what was read since the last time was written by others."""
+        has_news, self.index.has_news = self.index.has_news, False
         return has_news
 
     def writing(self, actor: str) -> Transaction:

@@ -95,7 +95,10 @@ class Index:
 
     def is_as_left(self) -> bool:
         """Return whether nothing was written, by anybody, since this process last read on or wrote."""
-        return self.is_current() and self.positions() == self._seen
+        if not self._is_of_this_version():
+            return False
+        known = self.positions()
+        return known == self._seen and self.lag(known) == []
 
     def _is_of_this_version(self) -> bool:
         return bool(self.connection.execute("PRAGMA user_version").fetchone()[0] == sql.SCHEMA_VERSION)

@@ -64,6 +64,8 @@ class Projector:
         self._load = load
         self._tasks: dict[str, tuple[Task | None, str, str]] = {}
         self._changed: dict[str, Task] = {}
+        #: Tasks as they stand in the tables.
+        self._stored: dict[str, Task] = {}
         self._keys: SortKeys | None = None
 
     @property
@@ -92,7 +94,11 @@ class Projector:
     def _task(self, key: str) -> tuple[Task | None, str, str]:
         if key not in self._tasks:
             row = self._run(sql.TASK, (key,)).fetchone()
-            self._tasks[key] = (None, "", "") if row is None else (unpack(row[0]), row[1], row[2])
+            if row is None:
+                self._tasks[key] = (None, "", "")
+            else:
+                self._stored[key] = task = unpack(row[0])
+                self._tasks[key] = (task, row[1], row[2])
         return self._tasks[key]
 
     def _is_newest(self, event: Event) -> bool:
@@ -255,9 +261,11 @@ class Projector:
             self._write(task, turned, urgent)
         self._settle(turned)
         self._inherit(list(urgent))
+        self._stored |= self._changed
         self._changed.clear()
         if len(self._tasks) > _MOST_HELD:
             self._tasks.clear()
+            self._stored.clear()
 
     def _write(self, task: Task, turned: list[str], urgent: dict[str, None]) -> None:
         """Write a task; note whose dependents have to be looked at again, and whose urgency."""
@@ -340,9 +348,12 @@ class Projector:
             self._run(f"UPDATE tasks SET {names} WHERE id = ?", (*(after[place] for place in differing), key))  # noqa: S608
 
     def _put_lists(self, task: Task, *, known: bool) -> tuple[dict[str, str], dict[str, str]]:
-        key = task["id"]
-        wanted = {need: tasks.dependency_kind(task, need) for need in task["dependencies"]}
-        there: dict[str, str] = dict(self._run(sql.NEEDS_WITH_KINDS, (key,)).fetchall()) if known else {}
+        key, stored = task["id"], self._stored.get(task["id"])
+        wanted = _kinds(task)
+        if stored is None or not known:
+            there: dict[str, str] = dict(self._run(sql.NEEDS_WITH_KINDS, (key,)).fetchall()) if known else {}
+        else:
+            there = _kinds(stored)
         for need in there.keys() - wanted.keys():
             self._run(sql.DROP_DEPENDENCY, (key, need))
             self._run(sql.DROP_FORWARD, (key, need))
@@ -354,12 +365,19 @@ class Projector:
 
     def _put_tags(self, task: Task, *, known: bool) -> None:
         key, is_closed, born = task["id"], task["status"] in tasks.CLOSED, self._tasks[task["id"]][1]
+        if not task["tags"] and key in self._stored and not self._stored[key]["tags"]:
+            return
         there = {row[0]: row[1:] for row in self._run(sql.TAGS, (key,)).fetchall()} if known else {}
         for tag in there.keys() - {*task["tags"]}:
             self._run(sql.DROP_TAG, (key, tag))
         for tag in task["tags"]:
             if there.get(tag) != (is_closed, born):
                 self._run(sql.PUT_TAG, (key, tag, is_closed, born))
+
+
+def _kinds(task: Task) -> dict[str, str]:
+    """Return what a task waits for, with the kinds."""
+    return {need: tasks.dependency_kind(task, need) for need in task["dependencies"]}
 
 
 def task_row(task: Task, born: str, last: str, blockers: int, group: str | None) -> tuple[object, ...]:
