@@ -32,7 +32,7 @@ from dataclasses import dataclass, replace
 from atms_cli.errors import ConflictError
 from atms_cli.system.launch import GRACE_S, Launch, Outcome, Started
 from atms_cli.system.process import Processes
-from atms_cli.system.record import claim, conclude, describe, note
+from atms_cli.system.record import begun, claim, conclude, describe, ended
 from atms_cli.system.tree import start_time
 
 TYPE_CHECKING = False
@@ -175,8 +175,9 @@ class _Keeper:
             if isinstance(started, Outcome):
                 self._take(started)
                 return
-            self._say({"event": "started", **started.to_json()})
-            _try(note, record, started, self._identity)
+            line = begun(started, self._identity)
+            self._send_later(line)
+            _try(os.write, record, line)
         finally:
             os.close(record)
 
@@ -195,22 +196,26 @@ class _Keeper:
         if adopted is not None:
             self._awaited.append(_Awaited(outcome, adopted, time.monotonic() + RECORD_WAIT_S))
             return
-        _try(conclude, self._own.pop(outcome.id), outcome)
-        self._say({"event": "ended", **outcome.to_json()})
+        line = ended(outcome)
+        _try(conclude, self._own.pop(outcome.id), line)
+        self._send_later(line)
 
     def _look_for_records(self) -> None:
         still = []
         for awaited in self._awaited:
             outcome = awaited.settled()
             if outcome:
-                self._say({"event": "ended", **outcome.to_json()})
+                self._send_later(ended(outcome))
             else:
                 still.append(awaited)
         self._awaited = still
 
     def _say(self, message: dict[str, Any]) -> None:
+        self._send_later(json.dumps(message).encode() + b"\n")
+
+    def _send_later(self, line: bytes) -> None:
         if self._is_heard:
-            self._unsent += _line(message)
+            self._unsent += line
 
     def _send(self) -> None:
         """Send what the pipe takes; a loop that does not listen must not keep us from our deadlines."""
@@ -227,10 +232,6 @@ class _Keeper:
         else:
             with contextlib.suppress(KeyError):
                 self._poll.unregister(_MESSAGES)
-
-
-def _line(message: dict[str, Any]) -> bytes:
-    return json.dumps(message).encode() + b"\n"
 
 
 def _try(write: Callable[..., object], *arguments: object) -> None:

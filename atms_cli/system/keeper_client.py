@@ -197,7 +197,7 @@ def _message(line: bytes) -> Message:
         case "ready":
             return Ready()
         case "started":
-            return Started(**plain)
+            return Started(plain["id"], plain["pid"], plain["start_time"])
         case "refused":
             return Refused(**plain)
         case "ended":

@@ -69,16 +69,21 @@ def claim(directory: str) -> int:
     return os.open(f"{directory}/{_NAME}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
 
-def note(record: int, started: Started, keeper: Mapping[str, int | None]) -> None:
-    """Write down what runs, and who keeps it."""
-    os.write(record, json.dumps({**started.to_json(), **keeper}).encode() + b"\n")
+def begun(started: Started, keeper: Mapping[str, int | None]) -> bytes:
+    """Return the line that says what runs, and who keeps it."""
+    return json.dumps({"event": "started", **started.to_json(), **keeper}).encode() + b"\n"
 
 
-def conclude(directory: str, outcome: Outcome) -> None:
-    """Write down what it came to."""
+def ended(outcome: Outcome) -> bytes:
+    """Return the line that says what it came to."""
+    return json.dumps({"event": "ended", **outcome.to_json()}).encode() + b"\n"
+
+
+def conclude(directory: str, line: bytes) -> None:
+    """Write down what it came to: a line of `ended`."""
     record = os.open(f"{directory}/{_NAME}", os.O_WRONLY | os.O_APPEND)
     try:
         # On a line of its own, even if the one before was cut short.
-        os.write(record, b"\n" + json.dumps(outcome.to_json()).encode() + b"\n")
+        os.write(record, b"\n" + line)
     finally:
         os.close(record)

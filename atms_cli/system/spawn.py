@@ -8,6 +8,7 @@ import os
 import signal
 
 from atms_cli.system.launch import MARKER, OUTER_MARKER
+from atms_cli.system.tree import IS_LINUX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _environment(launch: Launch) -> dict[str, str]:
 
 def seal_descriptors() -> None:
     """Keep what a caller left open, often a lock of a wrapping script, out of processes that may outlive it."""
-    for name in os.listdir("/dev/fd"):
+    for name in os.listdir("/proc/self/fd" if IS_LINUX else "/dev/fd"):
         if int(name) > _STDERR:
             with contextlib.suppress(OSError):  # the listing's own descriptor is among them, and closed by now
                 os.set_inheritable(int(name), False)

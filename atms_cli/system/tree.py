@@ -33,6 +33,9 @@ BEGINNING_S = 0.2
 #: Linux shows its processes in /proc; elsewhere psutil has to be asked.
 IS_LINUX = sys.platform == "linux"
 
+#: So much is asked for at once of a file in /proc.
+_MOST = 1 << 16
+
 #: Places in /proc/<pid>/stat, counted from the state, which is the third field of proc(5).
 _START_TIME, _VSIZE, _START_CODE, _ENV_END = 19, 20, 23, 48
 
@@ -114,11 +117,21 @@ def _runs_of(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _content(path: str) -> bytes:
+    # Not a file object: it would ask twice as much of the system, and this is done for every process.
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.readall()
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:  # it ended meanwhile, or is another user's
         return b""
+    content = b""
+    try:
+        while piece := os.read(file, _MOST):
+            content += piece
+    except OSError:
+        return b""
+    else:
+        return content
+    finally:
+        os.close(file)
 
 
 @functools.cache

@@ -15,7 +15,7 @@ import pytest
 from atms_cli.errors import UnavailableError
 from atms_cli.system.keeper_client import Keeper, KeeperGone, Ready, Refused
 from atms_cli.system.launch import Launch, Outcome, Started
-from atms_cli.system.record import conclude, describe
+from atms_cli.system.record import conclude, describe, ended
 from atms_cli.system.tree import is_alive, kill_marked, marked, start_time
 from tests.system.desk import is_gone, until
 
@@ -55,7 +55,7 @@ def test_a_record_cut_short_is_a_claim_without_a_process(tmp_path: Path, content
     (tmp_path / "process.jsonl").write_text(content)
     record = describe(str(tmp_path))
     assert (record.is_claimed, record.process, record.outcome) == (True, None, None)
-    conclude(str(tmp_path), Outcome("x", "exited", exit_code=3))
+    conclude(str(tmp_path), ended(Outcome("x", "exited", exit_code=3)))
     assert describe(str(tmp_path)).outcome == Outcome("x", "exited", exit_code=3)
 
 
