@@ -125,6 +125,7 @@ SKIPPED = {
     "rebuild": "reads the whole journal; see the table of the store",
     "task import": "see the table of the store",
     "task diff": "asks git for it",
+    "task attach": "goes on as long as the attempt does",
     "agent test": "starts an agent",
 }
 _STAGES: dict[str, tuple[str, ...]] = {

@@ -41,13 +41,15 @@ def whole(path: str, redactor: Redactor) -> str:
     return redactor.content(logfile.read(path, 0)).decode("utf-8", "replace")
 
 
-def print_log(call: Call, path: str, redactor: Redactor, goes_on: Callable[[], bool] | None) -> None:
-    """Print a log without secrets, and what is added to it as long as `goes_on`."""
+def print_log(
+    call: Call, path: str, redactor: Redactor, goes_on: Callable[[], bool] | None, stream: str = "plain"
+) -> None:
+    """Print a log without secrets, and what is added to it as long as `goes_on`; events of a stream in words."""
     from atms_cli.system.watch import Changes
 
     _check(path)
     with open(path, "rb", buffering=0) as file:
-        printer = _Printer(file.fileno(), redactor)
+        printer = _Printer(file.fileno(), redactor, _in_words(stream))
         if goes_on is None:
             printer.print_rest()
             return
@@ -69,13 +71,30 @@ def _check(path: str) -> None:
         raise NotFoundError(f"there is no output yet in {path}")
 
 
+def _in_words(stream: str) -> Callable[[bytes], bytes]:
+    """Return what makes of whole lines what is printed; the last call has none and ends what is not complete."""
+    from atms_cli.domain import transcript
+
+    if not transcript.has(stream):
+        return lambda lines: lines
+    told = transcript.Transcript(stream)
+
+    def in_words(lines: bytes) -> bytes:
+        texts = lines.decode("utf-8", "replace").split("\n")
+        words = "".join(told.told(text) for text in texts if text)
+        return (words if lines else told.rest()).encode()
+
+    return in_words
+
+
 class _Printer:
     """Prints a log piece by piece; a line that is not complete may hold a part of a secret, and waits."""
 
-    def __init__(self, file: int, redactor: Redactor) -> None:
+    def __init__(self, file: int, redactor: Redactor, in_words: Callable[[bytes], bytes]) -> None:
         from atms_cli.domain.redaction import Stream
 
         self._file = file
+        self._in_words = in_words
         self._stream = Stream(redactor)
         self._position = 0
 
@@ -86,12 +105,14 @@ class _Printer:
         # What was written as text before comes first.
         sys.stdout.flush()
         for position, piece, is_hole in logfile.chunks(self._file, self._position):
-            sys.stdout.buffer.write(self._stream.end() + piece if is_hole else self._stream.feed(piece))
+            lines = self._stream.end() + piece if is_hole else self._stream.feed(piece)
+            sys.stdout.buffer.write(self._in_words(lines) if lines else b"")
             self._position = position
         sys.stdout.buffer.flush()
 
     def print_rest(self) -> None:
         """Print what has been added, up to the end."""
         self.print_more()
-        sys.stdout.buffer.write(self._stream.end())
+        lines = self._stream.end()
+        sys.stdout.buffer.write((self._in_words(lines) if lines else b"") + self._in_words(b""))
         sys.stdout.buffer.flush()

@@ -189,6 +189,10 @@ Follow = Annotated[bool, Option("-f", "--follow", help="Go on as more comes in."
 AttemptNumber = Annotated[
     int | None, Option("--attempt", min=0, metavar="N", help="This attempt; the last one if not given.")
 ]
+Raw = Annotated[
+    bool, Option("--raw", help="As the agent printed it: a coding agent's events are put into words if not given.")
+]
+Shell = Annotated[bool, Option("--shell", help="Open a shell where the work on it lies instead.")]
 WaitTimeout = Annotated[
     str | None, Option("--timeout", metavar="DURATION", help="Give up after so long (exit code 75).")
 ]

@@ -416,9 +416,12 @@ def heartbeat(call: Call, task_id: o.TaskId, token: o.Token = None, lease: o.Lea
     call.answer(task, [task["id"]], lambda: f"{task['id']} is yours until {held['expires_at'] if held else 'now'}")
 
 
-def logs(call: Call, task_id: o.TaskId, follow: o.Follow = False, attempt: o.AttemptNumber = None) -> None:
-    """Print the output of an attempt, and of the gates that judged the last one."""
+def logs(
+    call: Call, task_id: o.TaskId, follow: o.Follow = False, attempt: o.AttemptNumber = None, raw: o.Raw = False
+) -> None:
+    """Print the output of an attempt, and of the gates that judged the last one and of its merge."""
     from atms_cli.cli.following import print_log, whole
+    from atms_cli.services.transcripts import stream_of
 
     path = service.log_file(call.workspace, task_id, attempt)
     gates = [] if follow or attempt is not None else service.gate_logs(call.workspace, task_id)
@@ -426,10 +429,21 @@ def logs(call: Call, task_id: o.TaskId, follow: o.Follow = False, attempt: o.Att
     if call.json and not follow:
         call.document({"log": path, "text": whole(path, redactor)})
         return
-    print_log(call, path, redactor, (lambda: service.is_running(call.workspace, task_id)) if follow else None)
+    stream = "plain" if raw else stream_of(call.workspace, task_id, attempt)
+    print_log(call, path, redactor, (lambda: service.is_running(call.workspace, task_id)) if follow else None, stream)
     for heading, log in gates:
         call.out(call.style(f"== {heading}", "bold"))
         print_log(call, log, redactor, None)
+
+
+def attach(call: Call, task_id: o.TaskId, raw: o.Raw = False, shell: o.Shell = False) -> None:
+    """Follow the attempt that goes on, until it has ended or you press Ctrl-C; it is left alone."""
+    from atms_cli.cli import attaching
+
+    if shell:
+        attaching.open_shell(call, task_id)
+    else:
+        attaching.watch(call, task_id, "plain" if raw else None)
 
 
 def diff(call: Call, task_id: o.TaskId) -> None:

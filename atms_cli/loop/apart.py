@@ -148,7 +148,7 @@ class Apart:
         """Take note of a command that has ended; return whether it was one of these."""
         handing, tearing = self._handing.pop(ended.id, None), self._tearing.pop(ended.id, None)
         if handing is not None:
-            result = isolation.handed_over(self._ws, handing.work.run, handing.result, ended.outcome)
+            result = isolation.handed_over(self._ws, handing.work.task, handing.work.run, handing.result, ended.outcome)
             self._merged.append(Merged(handing.work, result))
         elif tearing is not None and attempt.is_success(ended.outcome):
             tearing()

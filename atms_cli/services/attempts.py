@@ -93,7 +93,7 @@ def taken_up(ws: Workspace, run: str, task: Task, agent: Agent) -> Start:
 
     """
     start = begun(ws, run, task, agent)
-    return replace(start, is_apart=bool(ws.run_files.tail(run, _APART, 1)))
+    return replace(start, is_apart=bool(place(ws, run)))
 
 
 def launch(ws: Workspace, start: Start, tree: str, *, is_set_up: bool = True) -> JsonObject:
@@ -162,6 +162,11 @@ def gates_of(ws: Workspace, task: Task) -> list[Gate]:
 def _undefined(name: str) -> Gate:
     command = f"echo 'gate {name} is not defined in atms.yaml' >&2; exit 1"
     return {**gate.DEFAULTS, "name": name, "timeout": 10.0, "command": command}  # type: ignore[typeddict-item]
+
+
+def place(ws: Workspace, run: str) -> str:
+    """Return the worktree that an attempt works in, empty if it works in the tree as it is."""
+    return ws.run_files.tail(run, _APART, 1)
 
 
 def in_flight(task: Task | None, run: str) -> bool:

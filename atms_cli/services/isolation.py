@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from atms_cli.domain import attempt
 from atms_cli.errors import NotFoundError
+from atms_cli.services import redaction
 from atms_cli.services.gates import environment
 
 SETUP_LOG, TEARDOWN_LOG, MERGE_LOG = "setup.log", "teardown.log", "merge.log"
@@ -53,8 +54,12 @@ def hand_over(ws: Workspace, task: Task, run: str, token: str, merge: JsonObject
     return _launch(ws, task, run, f"merge.{token}", argv, about, execution["merge_timeout"])
 
 
-def handed_over(ws: Workspace, run: str, merge: JsonObject, outcome: JsonObject) -> JsonObject:
-    """Return what came of handing work over; the last line that the command printed may be the address of a pull request."""
+def handed_over(ws: Workspace, task: Task, run: str, merge: JsonObject, outcome: JsonObject) -> JsonObject:
+    """Return what came of handing work over, and mask the secrets that were printed.
+
+    The last line may be the address of a pull request.
+    """
+    redaction.mask(ws, redaction.redactor(ws, task), run, [MERGE_LOG])
     last = ws.run_files.tail(run, MERGE_LOG, 1).strip()
     about: JsonObject = {name: merge[name] for name in ("into", "branch", "commit")}
     about |= {"log": f"{run}/{MERGE_LOG}", "said": last}
@@ -92,6 +97,7 @@ def _launch(
         "timeout_s": timeout_s,
         "silence_s": None,
         "grace_s": ws.config["execution"]["grace"],
+        "output_max": ws.config["execution"]["log_max"],
     }
 
 
