@@ -137,6 +137,13 @@ class OpenWorkspace:
         return self._templates
 
     @property
+    def traces(self) -> ports.Traces:
+        """Return what can tell whether work gets on."""
+        from atms_cli.system.traces import Traces
+
+        return Traces(self.environ)
+
+    @property
     def repository(self) -> ports.Repository:
         """Return the git repository that the workspace is in."""
         from atms_cli.system.git import Git

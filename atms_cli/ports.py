@@ -319,11 +319,20 @@ class RunFiles(Protocol):
     def keep(self, run: str, name: str, path: str) -> str:
         """Copy a file from anywhere to those of a run and return the copy's path."""
 
+    def put(self, run: str, name: str, document: JsonObject) -> None:
+        """Write a file of a run that holds one JSON object."""
+
+    def get(self, run: str, name: str) -> JsonObject | None:
+        """Return the JSON object that a file of a run holds, None if there is none."""
+
     def tail(self, run: str, name: str, lines: int) -> str:
         """Return the last lines of a file, empty if there is none."""
 
-    def events(self, run: str, name: str) -> tuple[list[object], list[str]]:
-        """Return the JSON lines of a file as values, and its other lines; of a long file, of its two ends."""
+    def size(self, run: str, name: str) -> int:
+        """Return how many bytes a file has, none if there is no such file."""
+
+    def read(self, run: str, name: str, start: int, most: int) -> tuple[bytes, int]:
+        """Return about so many bytes of what a file holds from an offset on, and the offset behind them."""
 
     def mask(self, run: str, name: str, redactor: Redactor) -> None:
         """Mask the secrets in a file that nobody writes to any more."""
@@ -374,6 +383,13 @@ class Worktrees(Protocol):
     def changes(self, base: str, commit: str) -> str: ...
 
 
+class Traces(Protocol):
+    """What work in a directory leaves behind (system/traces.py)."""
+
+    def commit(self, tree: str) -> str | None: ...
+    def changed_at_ms(self, tree: str) -> int | None: ...
+
+
 class Workspace(Protocol):
     """One workspace with everything needed to work on it."""
 
@@ -404,6 +420,8 @@ class Workspace(Protocol):
     def worktrees(self) -> Worktrees: ...
     @property
     def templates(self) -> Templates: ...
+    @property
+    def traces(self) -> Traces: ...
     @property
     def repository(self) -> Repository: ...
     @property

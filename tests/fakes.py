@@ -173,6 +173,13 @@ class FakeRunFiles:
     def keep(self, run: str, name: str, path: str) -> str:
         return self.write(run, name, self.files[path])
 
+    def put(self, run: str, name: str, document: JsonObject) -> None:
+        self.write(run, name, json.dumps(document))
+
+    def get(self, run: str, name: str) -> JsonObject | None:
+        text = self.files.get(self.path(run, name))
+        return None if text is None else json.loads(text)
+
     def tail(self, run: str, name: str, lines: int) -> str:
         return "\n".join(self.files.get(self.path(run, name), "").splitlines()[-lines:])
 
@@ -191,9 +198,12 @@ class FakeRunFiles:
         before, self.tidied_at = self.tidied_at, now_s
         return now_s - before < every_s
 
-    def events(self, run: str, name: str) -> tuple[list[object], list[str]]:
-        lines = self.files.get(self.path(run, name), "").splitlines()
-        return [json.loads(line) for line in lines if line[:1] == "{"], [line for line in lines if line[:1] != "{"]
+    def size(self, run: str, name: str) -> int:
+        return len(self.files.get(self.path(run, name), "").encode())
+
+    def read(self, run: str, name: str, start: int, most: int) -> tuple[bytes, int]:
+        content = self.files.get(self.path(run, name), "").encode()[start : start + most]
+        return content, start + len(content)
 
 
 class FakeWorktrees:
@@ -247,6 +257,22 @@ class FakeTemplates(Templates):
         return (hash(self.files[name]), 0, 0) if name in self.files else super()._stamp(name)
 
 
+class FakeTraces:
+    """A tree in which commits and changes are made by hand."""
+
+    def __init__(self) -> None:
+        self.head: str | None = None
+        self.changed: int | None = None
+
+    def commit(self, tree: str) -> str | None:
+        del tree
+        return self.head
+
+    def changed_at_ms(self, tree: str) -> int | None:
+        del tree
+        return self.changed
+
+
 class FakeSettings:
     """atms.yaml in a dictionary; only gates can be edited."""
 
@@ -288,6 +314,7 @@ class FakeWorkspace:
         self.roadmap = FakeRoadmap(document)
         self.runner = FakeRunner()
         self.run_files = FakeRunFiles()
+        self.traces = FakeTraces()
         self.holder: str | None = None
         self.network: tuple[str, str] | None = None
         self.ungrouped: str | None = None

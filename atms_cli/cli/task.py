@@ -413,7 +413,8 @@ def heartbeat(call: Call, task_id: o.TaskId, token: o.Token = None, lease: o.Lea
     """Keep a claim alive."""
     task = service.heartbeat(call.workspace, task_id, token=_token(call, token), lease_s=_duration(lease))
     held = task["lease"]
-    call.answer(task, [task["id"]], lambda: f"{task['id']} is yours until {held['expires_at'] if held else 'now'}")
+    until = f"is yours until {held['expires_at']}" if held else "is known to be worked on"
+    call.answer(task, [task["id"]], lambda: f"{task['id']} {until}")
 
 
 def logs(

@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     from atms_cli.domain.records import Fact, JsonObject, Task
 
 _MAX_DOUBLINGS = 30
+#: Up to this part of a wait is left out by chance, so that what failed together does not come back together.
+_JITTER = 0.5
+
+
+def retry_wait_s(attempts: int, base_s: float, most_s: float, chance: float) -> float:
+    """Return the seconds until the next attempt, by a chance from 0 to 1: from half of `backoff_s` up to all of it."""
+    return backoff_s(attempts, base_s, most_s) * (1 - _JITTER * chance)
 
 
 def backoff_s(attempts: int, base_s: float, most_s: float) -> float:
@@ -24,15 +31,17 @@ def limit(task: Task, execution: Execution) -> int:
 
 def describe(outcome: JsonObject) -> str:
     """Say in words how a process ended, from its outcome record (system/launch.py)."""
-    status, code = outcome.get("status"), outcome.get("exit_code")
+    status, code, error = outcome.get("status"), outcome.get("exit_code"), outcome.get("error")
     words = {
         "exited": f"exit code {code}",
         "signalled": f"killed by signal {outcome.get('signal')}",
         "timed_out": "ran longer than its timeout",
-        "stalled": "was silent for too long",
+        "stalled": f"stalled: {error}" if error else "was silent for too long",
         "killed": "was stopped",
+        "over_budget": str(error),
+        "put_back": str(error),
         "vanished": "vanished without leaving an exit status",
-        "unstartable": f"could not be started: {outcome.get('error')}",
+        "unstartable": f"could not be started: {error}",
     }
     said, hit = words.get(str(status), str(status)), outcome.get("hit")
     return f"{said}: {footprint.describe_hit(str(hit))}" if hit else said

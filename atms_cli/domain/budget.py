@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from atms_cli.domain.records import JsonObject
 
 _MILLION = 1_000_000
+#: What is used up when a limit is reached, in words.
+WHOSE = {
+    "attempt": "the attempt's budget",
+    "task": "the task's budget",
+    "day": "the day's budget",
+    "run": "the budget of this run",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,10 @@ class Spent:
             return self
         tokens = _number(usage.get("input_tokens")) + _number(usage.get("output_tokens"))
         return Spent(self.tokens + int(tokens), self.usd + _number(usage.get("cost_usd")))
+
+    def beside(self, other: Spent) -> Spent:
+        """Return this and the other together."""
+        return Spent(self.tokens + other.tokens, self.usd + other.usd)
 
 
 def total(usages: Iterable[Mapping[str, object] | None]) -> Spent:

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
         retry_delay: float  # seconds, doubling with each attempt
         retry_delay_max: float
         timeout: float  # seconds an attempt may take
+        on_timeout: str  # what comes after that: fail or retry
         silence: float | None  # seconds without output
+        idle: float | None  # seconds without progress, of agents that tell what they do
         grace: float  # seconds between interrupt, terminate and kill
         balance: str  # which of several able agents takes a task
         isolation: str  # where attempts work: shared or worktree
@@ -70,10 +72,14 @@ if TYPE_CHECKING:
     class Budget(TypedDict):
         """What agents that say what they cost may cost."""
 
+        attempt_usd: float | None
+        attempt_tokens: int | None
         task_usd: float | None
         task_tokens: int | None
         day_usd: float | None
         day_tokens: int | None
+        without_progress_usd: float | None
+        without_progress_tokens: int | None
         prices: dict[str, dict[str, float | None]]  # US dollars a million tokens, by model: input, output, cached
 
     class FeatureSettings(TypedDict):
@@ -96,6 +102,8 @@ if TYPE_CHECKING:
         redact: list[str]  # patterns of secrets beyond those built in (domain/redaction.py)
 
 
+#: What may come after an attempt that took too long.
+AFTER_TIMEOUT = ("fail", "retry")
 #: How the branch of a task comes back into the one that is checked out.
 MERGES = ("fast-forward", "squash", "rebase", "command", "none")
 #: Whether a task whose work conflicts with what came in meanwhile goes back to its agent, or waits for a person.
@@ -128,7 +136,9 @@ def default() -> Config:
             "retry_delay": 1.0,
             "retry_delay_max": 300.0,
             "timeout": 3600.0,
+            "on_timeout": "fail",
             "silence": None,
+            "idle": 1800.0,
             "grace": 5.0,
             "balance": "least_load",
             "isolation": "shared",
@@ -148,7 +158,17 @@ def default() -> Config:
             "worktrees": {"keep": 86_400.0, "max_size": None, "max_count": None},
         },
         "claims": {"lease": 1800.0},
-        "budget": {"task_usd": 25.0, "task_tokens": None, "day_usd": 250.0, "day_tokens": None, "prices": {}},
+        "budget": {
+            "attempt_usd": 15.0,
+            "attempt_tokens": 30_000_000,
+            "task_usd": 25.0,
+            "task_tokens": None,
+            "day_usd": 250.0,
+            "day_tokens": None,
+            "without_progress_usd": 20.0,
+            "without_progress_tokens": 40_000_000,
+            "prices": {},
+        },
         "features": {"file": None},
         "gates": {},
         "agents": {},

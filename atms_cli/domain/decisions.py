@@ -337,6 +337,16 @@ def occurrence(template: Task, at: str) -> JsonObject:
     return {**own, "metadata": {**template["metadata"], "properties": properties}}
 
 
+def spent(task_id: str, run: str, usage: JsonObject) -> list[Fact]:
+    """Note what an attempt has cost that its end says nothing of."""
+    return [("task.spent", task_id, {"run": run, "usage": usage})]
+
+
+def merging(task: Task) -> list[Fact]:
+    """Note that the work on a task is judged and is now brought back."""
+    return [("task.merging", task["id"], {"run": task["run"]})]
+
+
 def recur(template: Task, following: str) -> list[Fact]:
     """Note that a template's time has come, and when it comes next."""
     return [("task.recurred", template["id"], {"not_before": following})]

@@ -7,7 +7,7 @@ error in one breath. So the last word of the stream, its terminal event, counts 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import inf
 
 from atms_cli.domain.moment import to_iso
@@ -21,8 +21,13 @@ if TYPE_CHECKING:
     Reader = Callable[["Report", Mapping[str, object]], None]
 
 _COUNTS = ("input_tokens", "output_tokens", "cached_tokens")
-#: Of what an agent says, so much is kept.
+#: Of what an agent says, so much is kept, and of its errors so many.
 _MOST_TEXT = 4000
+_MOST_ERRORS = 5
+#: Of what it is doing, so much is shown.
+_MOST_DOING = 200
+#: What is worth keeping with the attempt.
+_KEPT = ("session", "model", "text", "errors", "trouble", "resets_at", "turns", *_COUNTS, "cost_usd")
 
 
 @dataclass(slots=True)
@@ -45,22 +50,41 @@ class Report:
     output_tokens: int = 0
     cached_tokens: int = 0
     cost_usd: float | None = None
+    #: How many messages and uses of tools there were, and the last of them in words.
+    steps: int = 0
+    doing: str = ""
+    #: What each message has used up, of agents that say so as they go and a sum at the end.
+    by_message: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def to_json(self) -> JsonObject:
         """Return what is worth keeping with the attempt."""
-        kept: JsonObject = {name: value for name, value in asdict(self).items() if value not in (None, "", [], 0)}
-        return {name: value for name, value in kept.items() if name not in ("is_success", "has_begun")}
+        values = {name: getattr(self, name) for name in _KEPT}
+        return {name: value for name, value in values.items() if value not in (None, "", [], 0)}
+
+
+class Listener:
+    """Takes the events of one stream as they come; its report tells at any time what is known until then."""
+
+    def __init__(self, stream: str) -> None:
+        self.report = Report()
+        self._reader = _READERS.get(stream, _plain)
+
+    def feed(self, record: object) -> None:
+        """Take in one event; a record that is no object is passed over."""
+        if not isinstance(record, dict):
+            return
+        report = self.report
+        self._reader(report, record)
+        report.text = report.text[-_MOST_TEXT:]
+        report.errors = report.errors[-_MOST_ERRORS:]
 
 
 def read(stream: str, records: Iterable[object]) -> Report:
-    """Return what a stream of that kind told; records that are no objects are passed over."""
-    report, reader = Report(), _READERS.get(stream, _plain)
+    """Return what a whole stream of that kind told."""
+    listener = Listener(stream)
     for record in records:
-        if isinstance(record, dict):
-            reader(report, record)
-    report.text = report.text[-_MOST_TEXT:]
-    report.errors = [error[:_MOST_TEXT] for error in report.errors[-5:]]
-    return report
+        listener.feed(record)
+    return listener.report
 
 
 def usage(stream: str, report: Report, before: Mapping[str, object] | None) -> JsonObject:
@@ -95,14 +119,19 @@ def _plain(report: Report, record: Mapping[str, object]) -> None:
 def _gemini(report: Report, record: Mapping[str, object]) -> None:
     kind = record.get("type")
     report.has_begun |= kind == "tool_use" or record.get("role") == "assistant"
-    if kind == "init":
+    if kind == "tool_use":
+        _step(report, _tool(record.get("tool_name"), record.get("parameters")))
+    elif kind == "tool_result":
+        _step(report)
+    elif kind == "init":
         report.session = _text(record.get("session_id")) or report.session
         report.model = _text(record.get("model")) or None
     elif kind == "message" and record.get("role") == "assistant":
         said = _text(record.get("content"))
         report.text = report.text + said if record.get("delta") else said
+        _step(report, report.text)
     elif kind == "error":
-        report.errors.append(_text(record.get("message")))
+        _note_error(report, record)
     elif kind == "result":
         report.is_success = record.get("status") == "success"
         _note_error(report, record.get("error"))
@@ -121,15 +150,15 @@ def _claude(report: Report, record: Mapping[str, object]) -> None:
     elif kind == "system" and record.get("subtype") == "api_retry":
         # It tries again for minutes; whoever cuts it off should know why.
         report.trouble = _CLAUDE_TROUBLE.get(_text(record.get("error")), report.trouble)
+    elif kind == "assistant" and record.get("error"):
+        report.trouble = _CLAUDE_TROUBLE.get(_text(record.get("error")), report.trouble)
     elif kind == "assistant":
-        error = _text(record.get("error"))
-        report.has_begun |= not error
-        report.trouble = _CLAUDE_TROUBLE.get(error, report.trouble) if error else None
+        report.has_begun, report.trouble = True, None
+        _claude_message(report, _members(record.get("message")))
+    elif kind == "user":
+        _step(report)
     elif kind == "rate_limit_event":
-        limit = _members(record.get("rate_limit_info"))
-        if limit.get("status") == "rejected":
-            report.trouble = "rate_limit"
-            report.resets_at = _epoch(limit.get("resetsAt")) or report.resets_at
+        _claude_limit(report, _members(record.get("rate_limit_info")))
     elif kind == "result":
         _claude_result(report, record)
 
@@ -141,6 +170,39 @@ _CLAUDE_ENDS = {"error_max_budget_usd": "budget", "error_max_turns": "turns"}
 _TOO_MANY_REQUESTS = 429
 
 
+def _claude_limit(report: Report, limit: Mapping[str, object]) -> None:
+    if limit.get("status") == "rejected":
+        report.trouble = "rate_limit"
+        report.resets_at = _epoch(limit.get("resetsAt")) or report.resets_at
+
+
+def _claude_message(report: Report, message: Mapping[str, object]) -> None:
+    """Note what a message says and does; it comes in parts, each with what the whole of it has used up until then."""
+    content = message.get("content")
+    for block in content if isinstance(content, list) else ():
+        part = _members(block)
+        if part.get("type") == "tool_use":
+            _step(report, _tool(part.get("name"), part.get("input")))
+        elif part.get("type") == "text":
+            _step(report, _text(part.get("text")))
+    if isinstance(message.get("usage"), dict):
+        name = _text(message.get("id"))
+        before = report.by_message.get(name, (0, 0, 0))
+        now = tuple(max(pair) for pair in zip(before, _claude_tokens(message.get("usage")), strict=True))
+        report.by_message[name] = now
+        report.input_tokens += now[0] - before[0]
+        report.output_tokens += now[1] - before[1]
+        report.cached_tokens += now[2] - before[2]
+
+
+def _claude_tokens(said: object) -> tuple[int, int, int]:
+    """Return tokens in, out, and of those that went in, those from the cache."""
+    usage = _members(said)
+    cached = _number(usage.get("cache_read_input_tokens"))
+    fresh = _number(usage.get("input_tokens")) + _number(usage.get("cache_creation_input_tokens"))
+    return fresh + cached, _number(usage.get("output_tokens")), cached
+
+
 def _claude_result(report: Report, record: Mapping[str, object]) -> None:
     subtype = _text(record.get("subtype"))
     report.session = _text(record.get("session_id")) or report.session
@@ -148,24 +210,32 @@ def _claude_result(report: Report, record: Mapping[str, object]) -> None:
     report.text = _text(record.get("result"))
     report.turns = _number(record.get("num_turns")) or None
     if not report.is_success:
-        report.errors.append(report.text or subtype)
+        report.errors.append((report.text or subtype)[:_MOST_TEXT])
         report.trouble = _CLAUDE_ENDS.get(subtype, report.trouble)
         if record.get("api_error_status") == _TOO_MANY_REQUESTS:
             report.trouble = "rate_limit"
     cost = record.get("total_cost_usd")
     report.cost_usd = float(cost) if _is_amount(cost) else None  # type: ignore[arg-type]
-    usage = _members(record.get("usage"))
-    read_from_cache = _number(usage.get("cache_read_input_tokens"))
-    report.cached_tokens = read_from_cache
-    report.input_tokens = (
-        _number(usage.get("input_tokens")) + _number(usage.get("cache_creation_input_tokens")) + read_from_cache
-    )
-    report.output_tokens = _number(usage.get("output_tokens"))
+    if record.get("usage") is not None:
+        # What it sums up itself counts, whatever its messages said.
+        tokens = _claude_tokens(record.get("usage"))
+        report.input_tokens, report.output_tokens, report.cached_tokens = tokens
+
+
+#: Items that are neither a message nor the use of a tool.
+_CODEX_ASIDES = ("error", "reasoning")
+
+
+def _codex_item(item: Mapping[str, object]) -> str:
+    said = _text(item.get("text"))
+    return said or _tool(item.get("type"), {name: item.get(name) for name in ("command", "tool", "query")})
 
 
 def _codex(report: Report, record: Mapping[str, object]) -> None:
     kind, item = record.get("type"), _members(record.get("item"))
     report.has_begun |= bool(item) and item.get("type") != "error"
+    if item and item.get("type") not in _CODEX_ASIDES:
+        _step(report, _codex_item(item))
     if kind == "thread.started":
         report.session = _text(record.get("thread_id")) or report.session
     elif kind == "item.completed" and item.get("type") == "agent_message":
@@ -182,12 +252,14 @@ def _codex(report: Report, record: Mapping[str, object]) -> None:
         _note_error(report, record.get("error"))
     elif kind == "error":
         # It reconnects for ever and says so each time: no end, but the reason if there is one.
-        report.errors.append(_text(record.get("message")))
+        _note_error(report, record)
 
 
 def _agy(report: Report, record: Mapping[str, object]) -> None:
     report.session = _text(record.get("conversation_id")) or report.session
-    report.has_begun |= record.get("type") == "step_update"
+    if record.get("type") == "step_update":
+        report.has_begun = True
+        _step(report, _text(record.get("text")))
     if record.get("type") not in ("result", None) or "status" not in record:
         return
     report.is_success = record.get("status") == "SUCCESS" and not record.get("error")
@@ -203,10 +275,22 @@ def _agy(report: Report, record: Mapping[str, object]) -> None:
 _READERS: dict[str, Reader] = {"gemini": _gemini, "claude": _claude, "codex": _codex, "agy": _agy}
 
 
+def _step(report: Report, doing: str = "") -> None:
+    """Count a message, or the use of a tool, and note it in words if it has any."""
+    report.steps += 1
+    report.doing = doing[-_MOST_DOING:] or report.doing
+
+
+def _tool(name: object, given: object) -> str:
+    """Return the use of a tool in words: its name, and the first thing that it was given."""
+    words = [value for value in _members(given).values() if isinstance(value, str)]
+    return ": ".join([_text(name), *words[:1]])[:_MOST_DOING]
+
+
 def _note_error(report: Report, error: object) -> None:
     said = _text(_members(error).get("message")) or _text(error)
     if said:
-        report.errors.append(said)
+        report.errors.append(said[:_MOST_TEXT])
 
 
 def _text(value: object) -> str:

@@ -65,6 +65,8 @@ EVENTS: dict[str, tuple[str | None, str | None]] = {
     "task.validating": ("validating", None),
     "task.judged": (None, None),
     "task.review_requested": ("review", None),
+    "task.merging": (None, None),
+    "task.spent": (None, None),
     "task.completed": ("completed", "completed_at"),
     "task.failed": ("failed", "failed_at"),
     "task.retried": ("queued", None),

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 #: What a limit that is met again and again lets an agent wait at least, doubling, whatever it says itself.
 LEAST_WAIT_S = 1.0
 #: rate_limit: wait and try again, uncounted. auth, refused: nobody need try until a person has acted. budget: final.
-#: turns: go on in the same session. network, crash: try again after a while.
-CLASSES = ("rate_limit", "auth", "refused", "budget", "turns", "network", "crash")
+#: turns: go on in the same session. timeout: final, unless set otherwise. network, stalled, crash: try again after a while.
+CLASSES = ("rate_limit", "auth", "refused", "budget", "turns", "timeout", "network", "stalled", "crash")
 #: So long an agent waits whose limit does not say when it ends, doubling each time up to the most.
 RATE_LIMIT_WAIT_S, RATE_LIMIT_WAIT_MOST_S = 300.0, 3600.0
 
@@ -63,6 +63,8 @@ _DAY_MINUTES, _HALF_DAY = 24 * 60, 12
 
 #: How system/spawn.py says that there is no such program.
 _MISSING = ("no such program", "not executable")
+#: What it is that somebody stopped, when nobody can tell that something else was in the way; such attempts took their time.
+_CUT_OFF = {"timed_out": "timeout", "stalled": "stalled", "over_budget": "budget"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +92,12 @@ def find(
     if status == "unstartable" and has_events and str(outcome.get("error")).startswith(_MISSING):
         # It is missing for every task.
         return Trouble("refused", attempt.describe(outcome))
-    if status in ("timed_out", "stalled"):
-        # codex and gemini try to connect for ever.
-        return Trouble(
-            report.trouble or _by_signs(said) or "crash", _reason(stream, report, outcome, said), counts=True
-        )
     if status != "exited":
-        return Trouble("crash", attempt.describe(outcome))
+        # codex and gemini try to connect for ever.
+        cause = (report.trouble or _by_signs(said)) if status in ("timed_out", "stalled") else None
+        # What it says last is, without a cause, only that it was interrupted.
+        reason = _reason(stream, report, outcome, said) if cause else attempt.describe(outcome)
+        return Trouble(cause or _CUT_OFF.get(str(status), "crash"), reason, counts=status in _CUT_OFF)
     code = outcome.get("exit_code")
     if code == 0 and (report.is_success is True or not has_events):
         return None

@@ -48,6 +48,8 @@ _RUN_LOCK_TIMEOUT_S = 0.3
 #: Worktrees that are made, committed to, merged or removed at once.
 _CHORES = 8
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: What becomes of attempts when a run has cost as much as it may (services/watching.py stops them).
+_AGENTS_GO_BACK = "commands may finish, what agents are at work on goes back into the queue"
 #: Interrupts: start nothing new; stop what runs; kill it.
 _FINISH, _STOP, _KILL = 1, 2, 3
 
@@ -142,6 +144,7 @@ class Loop:
             while not self._is_over():
                 self._turn()
                 self._escalate()
+                self._watch()
                 if not self._ended and not self._desk.apart.has_news() and not self._is_over():
                     self._sleep(changes, signals)
             return self._close()
@@ -179,6 +182,13 @@ class Loop:
         if self._desk.feature_work_ended():
             self._write_outcomes()
 
+    def _watch(self) -> None:
+        """Stop the agents that have reached a limit, or get nowhere, when it is time to look."""
+        if self._desk.watch.due_in_s() > 0:
+            return
+        for run, stop in self._desk.look(self._plan.max_usd, self._plan.max_tokens):
+            self._keeper.kill(run, stop.reason, stop.verdict)
+
     def _look_at_limits(self) -> None:
         """Start nothing more once this run has taken what it may; when its time is over, what runs goes back too."""
         plan, desk = self._plan, self._desk
@@ -190,11 +200,14 @@ class Loop:
             self._stop("the time of the run is over")
         if self._reached is not None or self._stage:
             return
-        self._reached = budget.reached(desk.spent, plan.max_usd, plan.max_tokens)
+        self._reached, then = budget.reached(desk.spent, plan.max_usd, plan.max_tokens), _AGENTS_GO_BACK
         if plan.max_failures is not None and desk.counts["failed"] >= plan.max_failures:
-            self._reached = f"{desk.counts['failed']} of at most {plan.max_failures} failures"
+            self._reached, then = (
+                f"{desk.counts['failed']} of at most {plan.max_failures} failures",
+                "what runs may finish",
+            )
         if self._reached is not None:
-            self._report({"type": "stopping", "text": f"{self._reached}: starting nothing new, what runs may finish"})
+            self._report({"type": "stopping", "text": f"{self._reached}: starting nothing new, {then}"})
 
     def _time_left(self) -> float:
         """Return the seconds that this run has left; without a limit they never end."""
@@ -210,7 +223,7 @@ class Loop:
     def _room(self) -> int:
         """Return how many attempts may still be started, now that what ended is counted."""
         self._look_at_limits()
-        if self._stage or self._reached is not None:
+        if self._stage or self._reached is not None or self._desk.watch.is_stopping():
             return 0
         return 1 - self._desk.counts["started"] if self._plan.once else self._desk.jobs
 
@@ -286,7 +299,7 @@ class Loop:
             if moment is not None
         ]
         left = _LONGEST_SLEEP_S if self._is_late else self._time_left()
-        return max(0.001, min([_LONGEST_SLEEP_S, left, *moments]))
+        return max(0.001, min([_LONGEST_SLEEP_S, left, self._desk.watch.due_in_s(), *moments]))
 
     def _listen(self) -> None:
         for message in self._keeper.receive():

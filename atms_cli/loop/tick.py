@@ -5,24 +5,29 @@ from __future__ import annotations
 from atms_cli.domain import agent as agents
 from atms_cli.domain import budget
 from atms_cli.domain import gate as gates
+from atms_cli.domain.watching import Limit
 from atms_cli.errors import AtmsError, PromptError
 from atms_cli.loop.apart import Apart
 from atms_cli.loop.work import Ended, Order, Work
 from atms_cli.services import attempts, dispatch, measures, recurrence
 from atms_cli.services import gates as gate_service
 from atms_cli.services.consequences import follow
+from atms_cli.services.watching import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from atms_cli.domain.records import Agent, Gate, GateResult, JsonObject, Task
+    from atms_cli.domain.watching import Stop
     from atms_cli.loop.chores import Chores
     from atms_cli.loop.work import Made, Merged, Report
     from atms_cli.ports import Transaction, Workspace
 
 #: How often the queue's health is looked after.
 _LOOK_AFTER_S = 30.0
+#: Trouble of an agent that, again and again, makes it rest.
+_FAILURES = ("crash", "network", "stalled", "timeout")
 
 
 class Desk:
@@ -47,6 +52,7 @@ class Desk:
         self._to_complete: list[Work] = []
         self._failures: dict[str, int] = {}  # in a row, by agent
         self.spent = budget.Spent()
+        self.watch = Watch(ws)
         #: Attempts that are on record and could not be launched.
         self.unstartable: list[Ended] = []
 
@@ -87,12 +93,24 @@ class Desk:
                 gate_service.mask_log(self.ws, work.gates[each.id], work.run, work.task, each.outcome)
                 settled.append(each)
                 continue
-            work.heard = attempts.gather(self.ws, work.start, each.outcome)
+            self.watch.end(work.run)
+            work.heard = attempts.gather(self.ws, work.start, each.outcome, self.watch.hearing(work.run))
             if attempts.leaves_work(work.start, each.outcome):
                 self.apart.commit(work, each)
             else:
                 settled.append(each)
         return settled
+
+    def look(self, usd: float | None, tokens: int | None) -> list[tuple[str, Stop]]:
+        """Look at the agents at work; return the processes that must stop. `usd` and `tokens` are this run's limits."""
+        stops, news = self.watch.look(Limit("run", usd, tokens, self.spent))
+        for each in news:
+            who, run = each.start.agent["name"], each.start.run
+            self.tell("progress", each.start.task, agent=who, run=run, phase="running", **each.seen)
+        for run, stop in stops:
+            words = f"{self.works[run].task['id']}: {stop.reason}; stopping its agent"
+            self._report({"type": "warning", "text": words})
+        return stops
 
     def clean_up(self) -> None:
         """Remove worktrees whose work has come back, now that it is on record."""
@@ -147,6 +165,7 @@ class Desk:
     def _launched(self, start: attempts.Start, tree: str, *, is_set_up: bool = True) -> list[Order]:
         try:
             launch = attempts.launch(self.ws, start, tree, is_set_up=is_set_up)
+            self.watch.begin(start)
             return [Order(launch, self.ws.run_files.prepare(start.run))]
         except AtmsError as error:
             words = f"{error.message}; {error.hint}" if error.hint else error.message
@@ -164,6 +183,7 @@ class Desk:
     def resume(self, work: Work) -> None:
         """Count an attempt as in flight that an earlier loop began."""
         self.works[work.run] = work
+        self.watch.begin(work.start)
         self._processes[work.run] = work.run
         self.tell("resumed", work.task, agent=work.agent["name"], run=work.run)
 
@@ -207,6 +227,7 @@ class Desk:
         heard = work.heard or attempts.hear(self.ws, work.start)
         settled = attempts.settle(self.ws, tx, work.start, heard, ended.outcome, stopping=self.is_stopping)
         self.spent = self.spent.plus(budget.usage_in(heard.told))
+        self.watch.settle(work.run)
         self._watch_over(tx, work.agent, settled)
         if settled.judges:
             self._to_judge.append((work, settled.judges))
@@ -221,7 +242,7 @@ class Desk:
         if found is None:
             self._failures.pop(name, None)
             return
-        if found.kind in ("crash", "network") and agent["kind"] not in agents.DRIVERLESS:
+        if found.kind in _FAILURES and agent["kind"] not in agents.DRIVERLESS:
             self._failures[name] = self._failures.get(name, 0) + 1
             attempts.break_circuit(tx, agent, self._failures[name])
         about = tx.read.switches("halted").get(name)
@@ -266,6 +287,9 @@ class Desk:
 
     def _finish(self, tx: Transaction, work: Work, merge: JsonObject | None = None) -> None:
         del self.works[work.run]
+        if work.heard is not None:
+            attempts.account(tx, work.start, work.heard)
+        self.watch.forget(work.run)
         follow(tx, [work.task["id"]])
         task = tx.read.task(work.task["id"])
         self._touched_feature |= task["feature_id"] is not None
@@ -284,6 +308,7 @@ class Desk:
     def forget(self) -> None:
         """Forget what is in flight; recovery finds it again."""
         self.works.clear()
+        self.watch.clear()
         self._processes.clear()
         self.apart.forget()
         self._to_complete.clear()

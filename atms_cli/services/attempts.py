@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from atms_cli.domain import agent as agents
-from atms_cli.domain import attempt, decisions, driver, footprint, gate, lanes, matching, moment, trouble
+from atms_cli.domain import attempt, decisions, driver, footprint, gate, headway, lanes, matching, moment, trouble
 from atms_cli.domain.budget import usage_in
 from atms_cli.domain.outputs import MOST_BYTES
 from atms_cli.errors import AtmsError, UsageError
@@ -15,9 +15,10 @@ from atms_cli.services.agents import known
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from atms_cli.domain.driver import Driver
+    from atms_cli.domain.hearing import Hearing
     from atms_cli.domain.records import Agent, Gate, GateResult, JsonObject, Task, Verdict
     from atms_cli.domain.trouble import Trouble
     from atms_cli.ports import ReadModel, Transaction, Workspace
@@ -34,6 +35,9 @@ _APART = "worktree"
 MOST_FAILURES = 5
 FAILING_WAIT_S, FAILING_WAIT_MOST_S = 60.0, 3600.0
 _NEVER = "9999"
+_STOPPED = "stopped with its loop"
+#: Trouble that the next attempt should know of, for it has to do better; other trouble says nothing about the work.
+_OF_THE_WORK = ("crash", "stalled", "timeout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +178,17 @@ def in_flight(task: Task | None, run: str) -> bool:
     return task is not None and task["run"] == run and task["status"] in ("in_progress", "validating")
 
 
-def hear(ws: Workspace, start: Start) -> Heard:
-    """Return what an attempt has printed and left, and what is kept of that. It may take a while, so not in a transaction."""
-    heard = drivers.hear(ws, start.driver, start.run, OUTPUT)
+def hear(ws: Workspace, start: Start, hearing: Hearing | None = None) -> Heard:
+    """Return what an attempt has printed, of which some may have been heard, and left, and what is kept of that.
+
+    It may take a while, so not in a transaction.
+    """
+    heard = drivers.hear(ws, start.driver, start.run, OUTPUT, hearing)
+    if hearing is not None:
+        heard = drivers.masked(heard, redact_for(ws, start))
     told = drivers.evidence(ws, start.task, start.agent, start.driver, start.run, heard.report)
-    left = _left(ws, start)
-    return replace(heard, told={**told, **left.kept}, lacks=left.lacks)
+    left, commit = _left(ws, start), _commit(ws, start) if told.get("usage") else None
+    return replace(heard, told={**told, **left.kept}, lacks=left.lacks, commit=commit)
 
 
 def _left(ws: Workspace, start: Start) -> outputs.Left:
@@ -189,10 +198,15 @@ def _left(ws: Workspace, start: Start) -> outputs.Left:
     return outputs.look(ws, start.task, ws.worktrees.path(start.task["id"]) or ws.root, reported, start.run)
 
 
-def gather(ws: Workspace, start: Start, outcome: JsonObject) -> Heard:
+def _commit(ws: Workspace, start: Start) -> str | None:
+    tree = ws.worktrees.path(start.task["id"]) if start.is_apart else ws.root
+    return None if tree is None else ws.traces.commit(tree)
+
+
+def gather(ws: Workspace, start: Start, outcome: JsonObject, hearing: Hearing | None = None) -> Heard:
     """Return what an attempt has left, but for its work if that lies apart."""
     _mask_logs(ws, start, outcome)
-    heard = hear(ws, start)
+    heard = hear(ws, start, hearing)
     return replace(heard, told={**footprint.measured(outcome), **heard.told})
 
 
@@ -209,17 +223,21 @@ def _mask_logs(ws: Workspace, start: Start, outcome: JsonObject) -> None:
 
 def with_commit(ws: Workspace, start: Start, heard: Heard, result: list[str] | AtmsError) -> Heard:
     """Return what an attempt has left, with what came of committing its work (system/worktree.py)."""
-    if not isinstance(result, AtmsError):
-        return replace(heard, unresolved=result)
-    from atms_cli.services import redaction
-
-    words = redaction.redactor(ws, start.task, start.agent).text(result.message)
-    return replace(heard, not_committed=words)
+    if isinstance(result, AtmsError):
+        return replace(heard, not_committed=redact_for(ws, start)(result.message))
+    return replace(heard, unresolved=result, commit=_commit(ws, start) if heard.told.get("usage") else None)
 
 
 def leaves_work(start: Start, outcome: JsonObject) -> bool:
     """Return whether an attempt that has ended has left work that lies apart and counts."""
     return start.is_apart and outcome.get("exit_code") == 0
+
+
+def redact_for(ws: Workspace, start: Start) -> Callable[[str], str]:
+    """Return what masks secrets in texts of an attempt."""
+    from atms_cli.services import redaction
+
+    return redaction.redactor(ws, start.task, start.agent).text
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,13 +258,15 @@ def settle(
     if not in_flight(task, run):
         return Settled()
     result = {**_result(outcome, run, OUTPUT), **heard.told}
-    if stopping and outcome["status"] == "killed":
-        tx.record(decisions.undo_start(task, "stopped with its loop", result if "session" in result else None))
+    if outcome["status"] == "put_back" or (stopping and outcome["status"] == "killed"):
+        why = attempt.describe(outcome) if outcome["status"] == "put_back" else _STOPPED
+        _put_back(ws, tx, task, start, heard, why, result)
         return Settled()
     is_set_up = not start.is_apart or outcome.get("exit_code") != isolation.SETUP_FAILED
+    tally = _headway(start, heard, None)
     found = drivers.trouble_of(ws, agent, start.driver, heard, outcome, tx.now) if is_set_up else None
     if found is not None:
-        _in_trouble(ws, tx, task, start, found, result)
+        _in_trouble(ws, tx, task, start, found, {**result, **tally})
         return Settled(trouble=found)
     if is_set_up:
         _let_go_on(tx, agent)
@@ -254,15 +274,42 @@ def settle(
         result["log"] = f"{run}/{isolation.SETUP_LOG}"
     reason = _why_not_taken(heard) if is_set_up else _why_not_set_up(ws, run)
     if reason is not None:
+        result |= tally
         if not _is_given_up(ws, tx, task, reason, result):
             _failed(ws, tx, task, reason, result)
         return Settled()
+    return _done(ws, tx, task, start, result)
+
+
+def _done(ws: Workspace, tx: Transaction, task: Task, start: Start, result: JsonObject) -> Settled:
+    """Record that a command did what it should; its gates, and then its way back, come next if there are any."""
     judges = gates_of(ws, task)
-    if judges or start.is_apart:
-        tx.record(decisions.validate(task))
-        return Settled(judges, merges=not judges)
-    tx.record(decisions.complete(task, result, tx.now))
-    return Settled()
+    if not judges and not start.is_apart:
+        tx.record(decisions.complete(task, result, tx.now))
+        return Settled()
+    tx.record(decisions.validate(task))
+    if not judges:
+        tx.record(decisions.merging(task))
+    return Settled(judges, merges=not judges)
+
+
+def _put_back(
+    ws: Workspace, tx: Transaction, task: Task, start: Start, heard: Heard, reason: str, result: JsonObject
+) -> None:
+    """Put a task back whose attempt was stopped through no fault of its own, with the session to go on in and what it has cost."""
+    result |= _headway(start, heard, None)
+    if not _is_given_up(ws, tx, task, reason, result):
+        is_worth_keeping = "session" in result or result.get("usage")
+        tx.record(decisions.undo_start(task, reason, result if is_worth_keeping else None))
+
+
+def _headway(start: Start, heard: Heard, verdict: Verdict | None) -> JsonObject:
+    """Return what is kept of what a task has cost without getting anywhere, if its attempts cost anything."""
+    usage, before = usage_in(heard.told), (start.task["result"] or {}).get("headway")
+    if not usage and not before:
+        return {}
+    known = before if isinstance(before, dict) else {}
+    return {"headway": headway.after(known, usage or {}, verdict, heard.commit)}
 
 
 def _why_not_set_up(ws: Workspace, run: str) -> str:
@@ -292,14 +339,16 @@ def _in_trouble(ws: Workspace, tx: Transaction, task: Task, start: Start, found:
     is_agents = found.kind in ("rate_limit", "auth", "refused")
     if is_agents:
         _halt(tx, agent, found)
-    result = {**result, **({} if found.kind == "crash" else {"trouble": found.kind})}
-    if _is_given_up(ws, tx, task, reason, result):
+    result = {**result, **({} if found.kind in _OF_THE_WORK else {"trouble": found.kind})}
+    if found.kind == "budget":
+        tx.record(decisions.fail(task, reason, _final(result)))
+    elif _is_given_up(ws, tx, task, reason, result):
         return
-    if is_agents and not found.counts:
+    elif is_agents and not found.counts:
         # It says nothing about the task: not an attempt at it, and what was in the way before still is.
         tx.record(decisions.undo_start(task, reason, {**result, **_still_in_the_way(start.task)}))
-    elif found.kind == "budget":
-        tx.record(decisions.fail(task, reason, _final(result)))
+    elif found.kind == "timeout" and ws.config["execution"]["on_timeout"] == "fail":
+        tx.record(decisions.fail(task, f"{reason}, which is final (execution.on_timeout)", _final(result)))
     else:
         _failed(ws, tx, task, reason, result)
 
@@ -332,8 +381,11 @@ def _until(found: Trouble, times: int, now: str) -> str:
 
 
 def _is_given_up(ws: Workspace, tx: Transaction, task: Task, reason: str, result: JsonObject) -> bool:
-    """Give a task up that has used up its budget; return whether it has."""
+    """Give a task up that has used up its budget, or too much of it without getting anywhere; return whether it has."""
+    limits, tally = ws.config["budget"], result.get("headway")
     spent = budget.of_task(ws, tx.read, task, usage_in(result))
+    if spent is None and isinstance(tally, dict):
+        spent = headway.exceeded(tally, limits["without_progress_usd"], limits["without_progress_tokens"])
     if spent is not None:
         tx.record(decisions.fail(task, f"{reason}; {spent}", _final(result)))
     return spent is not None
@@ -367,14 +419,15 @@ def settle_gates(
         return verdict
     evidence: JsonObject = {"status": "exited", "exit_code": 0, "run": start.run, "validation": verdict, **heard.told}
     if verdict["passed"]:
-        if not start.is_apart:
-            tx.record(decisions.complete(task, {**evidence, "log": f"{start.run}/{OUTPUT}"}, tx.now))
+        done = decisions.complete(task, {**evidence, "log": f"{start.run}/{OUTPUT}"}, tx.now)
+        tx.record(decisions.merging(task) if start.is_apart else done)
     elif stopping:
         # Gates that were stopped have judged nothing.
-        kept = {name: value for name, value in evidence.items() if name != "validation"}
-        tx.record(decisions.undo_start(task, "stopped with its loop", kept if "session" in kept else None))
+        del evidence["validation"]
+        _put_back(ws, tx, task, start, heard, _STOPPED, evidence)
     else:
         first = gate.failures(verdict)[0]
+        evidence |= _headway(start, heard, verdict)
         evidence["log"] = "/".join(str(first["log"]).rsplit("/", 2)[-2:])
         if not _is_given_up(ws, tx, task, gate.summarise(verdict), evidence):
             _failed(ws, tx, task, gate.summarise(verdict), evidence)
@@ -419,9 +472,20 @@ def _why_refused(merge: JsonObject) -> str:
     return f"it is done and judged, but {who}: {merge['detail']}"
 
 
+def account(tx: Transaction, start: Start, heard: Heard) -> None:
+    """Put on record what an attempt has cost whose end tells nothing of it, because its task was taken away meanwhile."""
+    usage = usage_in(heard.told)
+    if not usage:
+        return
+    for each in tx.read.attempts(start.task["id"]):
+        if each["run"] == start.run and "usage" not in each:
+            tx.record(decisions.spent(start.task["id"], start.run, usage))
+
+
 def _failed(ws: Workspace, tx: Transaction, task: Task, reason: str, result: JsonObject) -> None:
     execution = ws.config["execution"]
-    wait = attempt.backoff_s(task["attempts"], execution["retry_delay"], execution["retry_delay_max"])
+    chance = ws.ids.chance(str(task["run"])).random()
+    wait = attempt.retry_wait_s(task["attempts"], execution["retry_delay"], execution["retry_delay_max"], chance)
     has_attempts_left = task["attempts"] < attempt.limit(task, execution)
     kept = result if has_attempts_left else _final(result)
     tx.record(attempt.after_failure(task, reason, kept, execution, moment.plus(tx.now, wait)))
@@ -429,7 +493,7 @@ def _failed(ws: Workspace, tx: Transaction, task: Task, reason: str, result: Jso
 
 def _final(result: JsonObject) -> JsonObject:
     """Return the result of a task that is given up: who tries it again begins a new session."""
-    return {name: value for name, value in result.items() if name not in ("session", "continued")}
+    return {name: value for name, value in result.items() if name not in ("session", "continued", "headway")}
 
 
 def _result(outcome: JsonObject, run: str, log: str) -> JsonObject:

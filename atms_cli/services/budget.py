@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from atms_cli.domain.budget import Spent
     from atms_cli.domain.records import Agent, JsonObject, Task
     from atms_cli.ports import ReadModel, Workspace
 
@@ -21,9 +22,21 @@ def of_task(ws: Workspace, read: ReadModel, task: Task, usage: JsonObject | None
     limits = ws.config["budget"]
     if usage is None or (limits["task_usd"] is None and limits["task_tokens"] is None):
         return None
-    spent = budget.total(attempt.get("usage") for attempt in read.attempts(task["id"])).plus(usage)
+    spent = spent_on(read, task).plus(usage)
     reached = budget.reached(spent, limits["task_usd"], limits["task_tokens"])
-    return reached and f"the task's budget is used up: {reached}"
+    return reached and f"{budget.WHOSE['task']} is used up: {reached}"
+
+
+def spent_on(read: ReadModel, task: Task) -> Spent:
+    """Return what the attempts at a task have used up that are on record."""
+    return budget.total(attempt.get("usage") for attempt in read.attempts(task["id"]))
+
+
+def day_began(ws: Workspace, now: str) -> str:
+    """Return when the day began here."""
+    _, minute = ws.clock.local()
+    # Days begin at a whole minute of the local clock; the seconds of now are those of its clock too.
+    return plus(now[:17] + "00.000Z", -minute * 60)
 
 
 def of_day(ws: Workspace, read: ReadModel, force: Sequence[Agent], now: str) -> dict[str, JsonObject]:
@@ -32,11 +45,11 @@ def of_day(ws: Workspace, read: ReadModel, force: Sequence[Agent], now: str) -> 
     costly = [agent for agent in force if agent["kind"] not in agents.DRIVERLESS]
     if not costly or (limits["day_usd"] is None and limits["day_tokens"] is None):
         return {}
-    _, minute = ws.clock.local()
-    # Days begin at a whole minute of the local clock; the seconds of now are those of its clock too.
-    began = plus(now[:17] + "00.000Z", -minute * 60)
+    began = day_began(ws, now)
     reached = budget.reached(budget.total(read.usages_since(began)), limits["day_usd"], limits["day_tokens"])
     if reached is None:
         return {}
     until = plus(began, _DAY_MINUTES * 60)
-    return {f"agent {agent['name']}": {"reason": f"the day's budget: {reached}", "until": until} for agent in costly}
+    return {
+        f"agent {agent['name']}": {"reason": f"{budget.WHOSE['day']}: {reached}", "until": until} for agent in costly
+    }

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from atms_cli.domain import agent as agents
 from atms_cli.domain import budget, driver, streams, trouble
+from atms_cli.domain.hearing import Hearing
 from atms_cli.domain.moment import to_iso
 from atms_cli.domain.streams import Report
 from atms_cli.errors import AtmsError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from atms_cli.domain.driver import Driver
     from atms_cli.domain.records import Agent, JsonObject, Task
     from atms_cli.domain.trouble import Trouble
     from atms_cli.ports import Workspace
 
-#: Lines at the end of the output that may say why an agent failed.
-_LAST_WORDS = 20
+#: So many bytes of an output are taken in at once.
+_CHUNK = 1_048_576
+#: If more than the first of these was not heard when an attempt ends, only so much of its end is, and of its beginning,
+#: which names the session.
+_MOST_UNHEARD, _TAIL = 67_108_864, 2_097_152
 #: A task goes on in the session of its last attempt so many times; then it begins anew.
 MOST_CONTINUATIONS = 5
 
@@ -93,17 +97,58 @@ class Heard:
     lacks: str | None = None
     #: What is kept of it beside the exit status: see `evidence`.
     told: JsonObject = field(default_factory=dict)
+    #: The commit that is checked out where it worked, if it cost anything.
+    commit: str | None = None
 
 
-def hear(ws: Workspace, used: Driver | None, run: str, name: str) -> Heard:
-    """Return what an agent printed in an attempt; a log that cannot be read tells nothing."""
+def read_on(ws: Workspace, hearing: Hearing, run: str, name: str) -> bool:
+    """Take in the next part of what an agent has printed; return whether there was any."""
+    chunk, end = ws.run_files.read(run, name, hearing.offset, _CHUNK)
+    hearing.take(chunk, end)
+    return bool(chunk)
+
+
+def hear(ws: Workspace, used: Driver | None, run: str, name: str, hearing: Hearing | None = None) -> Heard:
+    """Return what an agent printed in an attempt, of which some may have been heard; a log that cannot be read tells nothing."""
     if used is None:
         return Heard(Report())
+    hearing = hearing or Hearing(used["stream"])
     try:
-        events, others = ws.run_files.events(run, name)
+        _hear_out(ws, hearing, run, name)
     except AtmsError as error:
-        return Heard(Report(), [error.message])
-    return Heard(streams.read(used["stream"], events), [line for line in others if line.strip()][-_LAST_WORDS:])
+        return Heard(hearing.report, [error.message])
+    return Heard(hearing.report, hearing.last_words)
+
+
+def _hear_out(ws: Workspace, hearing: Hearing, run: str, name: str) -> None:
+    # What was not a whole line yet has had its secrets masked since.
+    hearing.rewind()
+    # Its end is where it is now: something may have got away and still write.
+    size = ws.run_files.size(run, name)
+    if size - hearing.offset > _MOST_UNHEARD:
+        read_on(ws, hearing, run, name)
+        hearing.skip_to(size - _TAIL)
+    while hearing.offset < size and read_on(ws, hearing, run, name):
+        pass
+    hearing.end()
+
+
+def masked(heard: Heard, redact: Callable[[str], str]) -> Heard:
+    """Return what was heard of an output before its secrets were masked, without them."""
+    report = heard.report
+    errors = [redact(error) for error in report.errors]
+    told = replace(report, text=redact(report.text), doing=redact(report.doing), errors=errors)
+    return replace(heard, report=told, last_words=[redact(line) for line in heard.last_words])
+
+
+def last_words(ws: Workspace, run: str, name: str, most: int) -> str:
+    """Return the last lines of an output that are no events: what else was printed may say what went wrong."""
+    hearing, start = Hearing("plain", most), ws.run_files.size(run, name) - _TAIL
+    if start > 0:
+        hearing.skip_to(start)
+    hearing.take(*ws.run_files.read(run, name, hearing.offset, _TAIL))
+    hearing.end()
+    return "\n".join(hearing.last_words)
 
 
 def trouble_of(
@@ -125,17 +170,28 @@ def evidence(ws: Workspace, task: Task, agent: Agent, used: Driver | None, run: 
     """
     if used is None:
         return {}
-    session, last = session_of(ws, task, agent, used, run), (task["result"] or {}).get("report")
-    before = last if isinstance(last, dict) and not session.is_new else None
-    spent = streams.usage(used["stream"], report, before)
+    session, before = session_of(ws, task, agent, used, run), before_it(ws, task, agent, used, run)
     # What was never begun cannot be gone on with.
     name = (report.session or session.name) if report.has_begun or not session.is_new else None
     return {
         "agent": agent["name"],
         **({"session": name, "continued": session.continued} if name else {}),
         "report": streams.carried_on(used["stream"], report, before),
-        "usage": budget.priced(spent, agent["model"] or report.model, ws.config["budget"]["prices"]),
+        "usage": used_up(ws, agent, used, report, before),
     }
+
+
+def before_it(ws: Workspace, task: Task, agent: Agent, used: Driver, run: str) -> JsonObject | None:
+    """Return what was reported of the attempt in whose session this one goes on, if it does."""
+    last = (task["result"] or {}).get("report")
+    is_new = session_of(ws, task, agent, used, run).is_new
+    return last if isinstance(last, dict) and not is_new else None
+
+
+def used_up(ws: Workspace, agent: Agent, used: Driver, report: Report, before: JsonObject | None) -> JsonObject:
+    """Return the tokens and the cost of an attempt, as far as is known."""
+    spent = streams.usage(used["stream"], report, before)
+    return budget.priced(spent, agent["model"] or report.model, ws.config["budget"]["prices"])
 
 
 _TEST_PROMPT = "This is a test of the connection. Answer with the one word: ready. Change no file and run no command.\n"

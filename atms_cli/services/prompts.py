@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from atms_cli.domain import attempt, failures, gate, prompt
 from atms_cli.errors import AtmsError, PromptError
+from atms_cli.services import drivers
 from atms_cli.services.outputs import before
 
 TYPE_CHECKING = False
@@ -163,7 +164,7 @@ def _log(ws: Workspace, task: Task, lines: int) -> str:
     run, _, name = log.partition("/")
     if name == OUTPUT and "report" in result:
         # Its events are for programs; what else it printed may say what went wrong.
-        return "\n".join([line for line in ws.run_files.events(run, name)[1] if line.strip()][-lines:])
+        return drivers.last_words(ws, run, name, lines)
     return _tail(ws, log)
 
 

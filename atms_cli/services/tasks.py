@@ -347,6 +347,12 @@ def heartbeat(ws: Workspace, task_id: str, *, token: str | None, lease_s: float 
         name = worker(ws, None)
         decisions.guard(task, name, token, tx.now)
         tx.beat(name)
+        if task["lease"] is None and task["run"] is not None:
+            # Held by `atms run`, which looks for such signs of life of its agents.
+            from atms_cli.services.progress import note_said
+
+            note_said(ws, task["run"], tx.now)
+            return []
         return decisions.renew(task, moment.plus(tx.now, lease_s or ws.config["claims"]["lease"]), tx.now)
 
     return _on_each(ws, [task_id], decide)[0]

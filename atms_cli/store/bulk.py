@@ -9,7 +9,7 @@ from atms_cli.domain import queue
 from atms_cli.domain import task as tasks
 from atms_cli.domain.terse import through
 from atms_cli.store import sql
-from atms_cli.store.jsontext import encode
+from atms_cli.store.jsontext import decode, encode
 from atms_cli.store.projector import OF_ATTEMPTS, Projector, task_row
 
 TYPE_CHECKING = False
@@ -155,9 +155,22 @@ class _BulkProjector(Projector):
         self._find_attempts_by_task()
         return super()._latest_attempt(key)
 
+    def _find_attempt(self, key: str, run: str) -> JsonObject:
+        if key in self._attempts and self._attempts[key][1]["run"] == run:
+            return self._attempts[key][1]
+        earlier = next((row for row in self._finished.get(key, ()) if row[0] == run), None)
+        if earlier is not None:
+            found: JsonObject = decode(str(earlier[-1]))
+            return found
+        return super()._find_attempt(key, run) if key in self._spilled else {}
+
     def _replace_attempt(self, attempt: JsonObject) -> None:
-        key = str(attempt["task"])
-        if key in self._attempts:
+        key, run = str(attempt["task"]), attempt["run"]
+        earlier = self._finished.get(key, [])
+        place = next((place for place, row in enumerate(earlier) if row[0] == run), None)
+        if place is not None:
+            earlier[place] = (*earlier[place][:-1], encode(attempt))
+        elif key in self._attempts and self._attempts[key][1]["run"] == run:
             self._attempts[key] = (self._attempts[key][0], attempt)
         else:
             super()._replace_attempt(attempt)

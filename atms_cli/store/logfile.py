@@ -65,6 +65,26 @@ def read(path: str, begin: int, end: int | None = None) -> bytes:
         os.close(file)
 
 
+def read_on(path: str, begin: int, most: int) -> tuple[bytes, int]:
+    """Return about so many bytes of what a file holds from a position on, and the position behind them.
+
+    Raises:
+        OSError: it cannot be read.
+
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    found, end = bytearray(), begin
+    try:
+        for behind, piece, _ in chunks(file, begin):
+            found += piece
+            end = behind
+            if len(found) >= most:
+                break
+    finally:
+        os.close(file)
+    return bytes(found), end
+
+
 def mask(path: str, redactor: Redactor) -> None:
     """Mask the secrets in a file that nobody writes to, in place, so that it can be begun anew after a crash.
 

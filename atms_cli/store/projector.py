@@ -34,8 +34,8 @@ _ATTEMPT_ENDS = {
     "task.released": "released",
     "task.lease_expired": "released",
 }
-#: What begins or ends an attempt.
-OF_ATTEMPTS = frozenset(("task.started", *_ATTEMPT_ENDS))
+#: What begins or ends an attempt, or tells what one has cost.
+OF_ATTEMPTS = frozenset(("task.started", "task.spent", *_ATTEMPT_ENDS))
 
 #: Once written, so many tasks are kept at hand, since who changes one asks for it again.
 _MOST_HELD = 1000
@@ -173,6 +173,10 @@ class Projector:
                 "status": "running", "exit_code": None, "reason": None, "started_at": event["at"], "ended_at": None,
             }  # fmt: skip
             self._put_attempt(event, attempt, lanes.DEFAULT if before is None else lanes.name_of(before))
+        elif event["type"] == "task.spent":
+            attempt = self._find_attempt(event["key"], str(data.get("run")))
+            if attempt:
+                self._replace_attempt({**attempt, "usage": data.get("usage")})
         elif before is not None and before["attempts"]:
             self._end_attempt(event)
 
@@ -201,6 +205,10 @@ class Projector:
 
     def _latest_attempt(self, key: str) -> JsonObject:
         row = self._run(sql.LATEST_ATTEMPT, (key,)).fetchone()
+        return {} if row is None else decode(row[0])
+
+    def _find_attempt(self, key: str, run: str) -> JsonObject:
+        row = self._run(sql.ATTEMPT, (run, key)).fetchone()
         return {} if row is None else decode(row[0])
 
     def _replace_attempt(self, attempt: JsonObject) -> None:

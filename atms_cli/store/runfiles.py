@@ -9,6 +9,7 @@ from stat import S_ISREG
 
 from atms_cli.errors import AtmsError
 from atms_cli.store import logfile
+from atms_cli.store.jsontext import decode, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from atms_cli.domain.records import JsonObject
 
 _TAIL_BYTES = 65_536
-#: Of the events that an agent printed, so much is read from the beginning and the end: the first names its session, the
-#: last say how it went.
-_HEAD_EVENTS_BYTES, _TAIL_EVENTS_BYTES = 262_144, 2_097_152
 #: Its time is that of the last tidying.
 _TIDIED = ".tidied"
 #: What `st_blocks` counts in.
@@ -52,11 +50,13 @@ class RunDirectories:
         return join(self._root, run, name)
 
     def write(self, run: str, name: str, text: str) -> str:
-        """Write a file of a run and return its path."""
+        """Write a file of a run, so that whoever reads it finds it whole, and return its path."""
         path = join(self.prepare(run), name)
         try:
-            with open(path, "w", encoding="utf-8", opener=_open_private) as file:
+            # An agent may say what is no character, such as half of a pair.
+            with open(f"{path}.new", "w", encoding="utf-8", errors="replace", opener=_open_private) as file:
                 file.write(text)
+            os.replace(f"{path}.new", path)
         except OSError as error:
             raise AtmsError(f"cannot write {path}: {error.strerror}", "check permissions and free space") from error
         return path
@@ -94,6 +94,19 @@ class RunDirectories:
             raise AtmsError(f"cannot copy {path} to {kept}: {error.strerror}", "check free space") from error
         return kept
 
+    def put(self, run: str, name: str, document: JsonObject) -> None:
+        """Write a file of a run that holds one JSON object."""
+        self.write(run, name, encode(document) + "\n")
+
+    def get(self, run: str, name: str) -> JsonObject | None:
+        """Return the JSON object that a file of a run holds, None if there is none."""
+        try:
+            with open(self.path(run, name), encoding="utf-8") as file:
+                document = decode(file.read().rstrip("\n"))
+        except (OSError, ValueError):
+            return None
+        return document if isinstance(document, dict) else None
+
     def tail(self, run: str, name: str, lines: int) -> str:
         """Return the last lines of a file, empty if there is none."""
         try:
@@ -102,20 +115,22 @@ class RunDirectories:
             return ""
         return "\n".join(content.decode(errors="replace").splitlines()[-lines:])
 
-    def events(self, run: str, name: str) -> tuple[list[object], list[str]]:
-        """Return the JSON lines of a file as values, and its other lines; of a long file, of its two ends."""
+    def size(self, run: str, name: str) -> int:
+        """Return how many bytes a file has, none if there is no such file."""
+        try:
+            return os.stat(self.path(run, name)).st_size
+        except OSError:
+            return 0
+
+    def read(self, run: str, name: str, start: int, most: int) -> tuple[bytes, int]:
+        """Return about so many bytes of what a file, if there is one, holds from an offset on, and the offset behind them."""
         path = self.path(run, name)
         try:
-            size = os.stat(path).st_size
-            if size <= _HEAD_EVENTS_BYTES + _TAIL_EVENTS_BYTES:
-                content = logfile.read(path, 0)
-            else:
-                content = logfile.read(path, 0, _HEAD_EVENTS_BYTES) + b"\n" + logfile.read(path, -_TAIL_EVENTS_BYTES)
+            return logfile.read_on(path, start, most)
         except FileNotFoundError:
-            return [], []
+            return b"", start
         except OSError as error:
             raise AtmsError(f"cannot read {path}: {error.strerror}") from error
-        return _sorted_out(content.decode(errors="replace"))
 
     def mask(self, run: str, name: str, redactor: Redactor) -> None:
         """Mask the secrets in a file that nobody writes to any more."""
@@ -190,18 +205,3 @@ def _opened(path: str) -> BufferedReader:
         os.close(descriptor)
         raise IsADirectoryError(path)
     return open(descriptor, "rb")
-
-
-def _sorted_out(text: str) -> tuple[list[object], list[str]]:
-    from json import JSONDecoder
-
-    # Some agents print control characters as they are.
-    decoder = JSONDecoder(strict=False)
-    events: list[object] = []
-    others: list[str] = []
-    for line in text.split("\n"):
-        try:
-            events.append(decoder.decode(line))
-        except (ValueError, RecursionError):
-            others.append(line.rstrip("\r"))
-    return events, others

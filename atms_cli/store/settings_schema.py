@@ -99,6 +99,12 @@ class Balance(str):
     __slots__ = ()
 
 
+class AfterTimeout(str):
+    """What comes after an attempt that took too long."""
+
+    __slots__ = ()
+
+
 class Merge(str):
     """How the branch of a task comes back."""
 
@@ -126,7 +132,7 @@ class Stream(str):
 _CHOICES = {
     Strategy: lanes.STRATEGIES, Grouping: lanes.GROUPINGS, GateKind: gate.KINDS, Stage: gate.STAGES, Approval: agents.APPROVALS,
     Stream: driver.STREAMS, Isolation: task.ISOLATIONS, Merge: defaults.MERGES, Balance: matching.BALANCES,
-    Grouped: defaults.CGROUPS,
+    Grouped: defaults.CGROUPS, AfterTimeout: defaults.AFTER_TIMEOUT,
     OnConflict: defaults.ON_CONFLICT,
 }  # fmt: skip
 _CHECKS: dict[type, Callable[[str], object]] = {Rate: parse_rate, Window: parse_window, Pattern: check_pattern}
@@ -256,7 +262,19 @@ class Execution(_Section):
         "retry_delay_max"
     ]
     timeout: Annotated[Duration, Meta(description="An attempt that takes longer is stopped.")] = _EXECUTION["timeout"]
-    silence: Annotated[Duration | None, Meta(description="An attempt without output for so long is stopped.")] = None
+    on_timeout: Annotated[
+        AfterTimeout, Meta(description="Whether the task has failed then, or has another attempt if it has any left.")
+    ] = _EXECUTION["on_timeout"]
+    silence: Annotated[
+        Duration | None, Meta(description="An attempt without output for so long is stopped, and tried again.")
+    ] = None
+    idle: Annotated[
+        Duration | None,
+        Meta(
+            description="A coding agent's attempt without progress for so long is stopped, and tried again: no message, no use of "
+            "a tool, no change in its git tree, no `atms task progress` or `heartbeat`. Output alone is none."
+        ),
+    ] = _EXECUTION["idle"]
     grace: Annotated[Duration, Meta(description="Between interrupt, terminate and kill.")] = _EXECUTION["grace"]
 
     balance: Annotated[Balance, Meta(description="Which of several agents that can take a task does.")] = _EXECUTION[
@@ -343,17 +361,36 @@ class Price(_Section):
 
 
 class Budget(_Section):
-    """What coding agents may cost; `null` is no limit. It is looked at when an attempt ends, and before the next begins."""
+    """What coding agents may cost; `null` is no limit. It is looked at while they work, as far as they say, and at the end."""
 
+    attempt_usd: Annotated[
+        Amount | None,
+        Meta(description="US dollars for one attempt; beyond them it is stopped, and the task has failed."),
+    ] = _BUDGET["attempt_usd"]
+    attempt_tokens: Annotated[Count | None, Meta(description="Tokens, in and out, for one attempt.")] = _BUDGET[
+        "attempt_tokens"
+    ]
     task_usd: Annotated[
-        Amount | None, Meta(description="US dollars for one task; beyond them it is not tried again.")
+        Amount | None, Meta(description="US dollars for one task; beyond them it is stopped, and not tried again.")
     ] = _BUDGET["task_usd"]
     task_tokens: Annotated[Count | None, Meta(description="Tokens, in and out, for one task.")] = None
     day_usd: Annotated[
         Amount | None,
-        Meta(description="US dollars a day, by the local clock; beyond them nothing is started until the next."),
+        Meta(
+            description="US dollars a day, by the local clock; beyond them what costs is stopped and waits for the next."
+        ),
     ] = _BUDGET["day_usd"]
     day_tokens: Annotated[Count | None, Meta(description="Tokens, in and out, a day.")] = None
+    without_progress_usd: Annotated[
+        Amount | None,
+        Meta(
+            description="US dollars for attempts in a row that end without a commit and without fewer failing gates or findings; "
+            "beyond them the task has failed."
+        ),
+    ] = _BUDGET["without_progress_usd"]
+    without_progress_tokens: Annotated[
+        Count | None, Meta(description="Tokens, in and out, for attempts in a row without progress.")
+    ] = _BUDGET["without_progress_tokens"]
     prices: Annotated[
         dict[str, Price], Meta(description="By model, for agents that say tokens and no cost (gemini, codex, agy).")
     ] = {}

@@ -5,7 +5,7 @@ output, one JSON object a line; keeper_client.py is the other end.
 
     {"op": "start", "launch": {...}, "record": DIRECTORY}
     {"op": "adopt", "id", "pid", "start_time", "record": DIRECTORY, "timeout_s", "grace_s", "output", "output_max"}
-    {"op": "kill", "id", "reason"}    {"op": "kill_now", "id", "reason"}
+    {"op": "kill", "id", "reason", "verdict"}    {"op": "kill_now", "id", "reason"}
 
     {"event": "ready"}    {"event": "started", "id", "pid", "start_time"}
     {"event": "refused", "id", "error"}    {"event": "ended", ...outcome}
@@ -157,7 +157,7 @@ class _Keeper:
             case "adopt":
                 self._adopt(Started(run_id, request["pid"], request["start_time"]), request)
             case "kill":
-                self._processes.kill(run_id, request["reason"])
+                self._processes.kill(run_id, request["reason"], request["verdict"])
             case "kill_now":
                 self._processes.kill_now(run_id, request["reason"])
             case unknown:

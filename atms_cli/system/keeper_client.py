@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self
 
-    from atms_cli.system.launch import Launch
+    from atms_cli.system.launch import Launch, Verdict
 
 # Without site-packages and the environment's Python settings the keeper starts in half the time and always alike. The
 # package is looked for last, lest something that lies next to it hides a module of the standard library.
@@ -115,9 +115,12 @@ class Keeper:
         """
         self.send({"op": "adopt", **started.to_json(), "record": record, **limits})
 
-    def kill(self, run_id: str, reason: str) -> None:
-        """Order the end of a whole tree; of one that has ended already, nothing comes."""
-        self.send({"op": "kill", "id": run_id, "reason": reason})
+    def kill(self, run_id: str, reason: str, verdict: Verdict = "killed") -> None:
+        """Order the end of a whole tree; of one that has ended already, nothing comes.
+
+        The verdict becomes the status of its outcome, so that whoever settles it knows why, also after a crash.
+        """
+        self.send({"op": "kill", "id": run_id, "reason": reason, "verdict": verdict})
 
     def kill_now(self, run_id: str, reason: str) -> None:
         """Order the end of a whole tree without grace, whatever was ordered before."""

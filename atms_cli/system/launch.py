@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, Literal
 
-    Status = Literal["exited", "signalled", "timed_out", "stalled", "killed", "unstartable", "vanished"]
+    #: Why somebody has it ended: see `kill` of keeper_client.py.
+    Verdict = Literal["killed", "stalled", "over_budget", "put_back"]
+    Status = Literal["exited", "signalled", "timed_out", "unstartable", "vanished"] | Verdict
     #: What a command may use, by name: memory and file_size in bytes, cpu in seconds, files, processes, cores.
     Limits = Mapping[str, float]
 

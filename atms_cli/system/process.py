@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
     from typing import Self
 
-    from atms_cli.system.launch import Launch
+    from atms_cli.system.launch import Launch, Verdict
 
 #: How often a process that is not our child is looked at where the system cannot wake us at its end.
 WATCH_S = 0.1
@@ -143,12 +143,12 @@ class Processes:
             self._lose(run)
         self._runs[run.id] = run
 
-    def kill(self, run_id: str, reason: str) -> bool:
+    def kill(self, run_id: str, reason: str, verdict: Verdict = "killed") -> bool:
         """Begin to end a tree; false if there is nothing to begin, as it has ended or is ending."""
         run = self._runs.get(run_id)
         if run is None or run.ending or run.end:
             return False
-        run.condemn("killed", reason)
+        run.condemn(verdict, reason)
         return True
 
     def kill_now(self, run_id: str, reason: str) -> bool:

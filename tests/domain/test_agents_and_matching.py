@@ -12,6 +12,7 @@ from atms_cli.domain import agent as agents
 from atms_cli.domain import attempt, config, decisions, matching
 from atms_cli.domain import task as tasks
 from atms_cli.errors import AtmsError, ConflictError, NotFoundError, UsageError
+from atms_cli.system.ids import RandomIds
 
 if TYPE_CHECKING:
     from atms_cli.domain.records import Agent, Event, JsonObject, Task
@@ -129,6 +130,21 @@ def test_backoff_grows_from_the_base_to_the_most(attempts: int, base: float, mos
     assert wait <= attempt.backoff_s(attempts + 1, base, most)
     if base <= most:
         assert attempt.backoff_s(1, base, most) == base
+
+
+@given(st.integers(1, 10_000), st.floats(0.001, 1e4), st.floats(0.001, 1e6), st.floats(0, 1))
+def test_a_retry_waits_between_half_and_all_of_that(attempts: int, base: float, most: float, chance: float) -> None:
+    whole = attempt.backoff_s(attempts, base, most)
+    assert whole / 2 <= attempt.retry_wait_s(attempts, base, most, chance) <= whole
+    assert attempt.retry_wait_s(attempts, base, most, 0) == whole
+    assert attempt.retry_wait_s(attempts, base, most, 1) == whole / 2
+
+
+def test_the_chance_of_a_wait_is_that_of_its_attempt() -> None:
+    drawn = {RandomIds().chance(f"run{number}").random() for number in range(50)}
+    assert len(drawn) == 50, "what failed together does not come back together"
+    assert all(0 <= each <= 1 for each in drawn)
+    assert RandomIds().chance("run1").random() == RandomIds().chance("run1").random()
 
 
 def test_backoff_doubles() -> None:

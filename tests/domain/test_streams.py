@@ -138,10 +138,10 @@ def test_what_was_in_the_way(stream: str, text: str, code: int, last_words: list
 def test_an_agent_that_connects_for_ever_is_cut_off_by_the_network() -> None:
     waiting = '{"type":"thread.started","thread_id":"x"}\n{"type":"error","message":"Reconnecting... 2/5"}'
     assert kind("codex", waiting, 0, status="timed_out") == "network"
-    assert kind("codex", CODEX, 0, status="timed_out") == "crash"
+    assert kind("codex", CODEX, 0, status="timed_out") == "timeout"
     retrying = '{"type":"system","subtype":"api_retry","attempt":7,"error_status":429,"error":"rate_limit"}\n'
     assert kind("claude", retrying, 0, status="stalled") == "rate_limit"
-    assert kind("claude", retrying + CLAUDE.splitlines()[1], 0, status="stalled") == "crash", "it got on again"
+    assert kind("claude", retrying + CLAUDE.splitlines()[1], 0, status="stalled") == "stalled", "it got on again"
 
 
 def test_a_program_that_is_missing_is_missing_for_every_task() -> None:

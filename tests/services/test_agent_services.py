@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from atms_cli.domain import gate as gates
+from atms_cli.domain.budget import Spent
 from atms_cli.domain.moment import plus, to_ms
-from atms_cli.errors import NotFoundError, UsageError
-from atms_cli.services import agents, attempts, dispatch, drivers, isolation, preview, tasks
+from atms_cli.domain.watching import Limit
+from atms_cli.errors import AtmsError, NotFoundError, UsageError
+from atms_cli.services import agents, attempts, dispatch, drivers, isolation, preview, progress, tasks, watching
 from tests.fakes import FakeWorkspace
 
 if TYPE_CHECKING:
+    from atms_cli.domain.hearing import Hearing
     from atms_cli.domain.records import JsonObject, Task
 
 WORKED = {"type": "assistant", "message": {}}
@@ -317,14 +320,16 @@ def launched(ws: FakeWorkspace, *said: object) -> attempts.Start:
     begun = start(ws)
     assert begun is not None
     attempts.launch(ws, begun, ws.root)
-    ws.run_files.files[ws.run_files.path(begun.run, attempts.OUTPUT)] = "\n".join(json.dumps(each) for each in said)
+    output = ws.run_files.path(begun.run, attempts.OUTPUT)
+    ws.run_files.files[output] = "".join(f"{json.dumps(each)}\n" for each in said)
     return begun
 
 
-def ended(ws: FakeWorkspace, begun: attempts.Start, code: int) -> None:
+def ended(ws: FakeWorkspace, begun: attempts.Start, code: int, hearing: Hearing | None = None) -> None:
     outcome: JsonObject = {"status": "exited", "exit_code": code, "duration_s": 1.0}
+    heard = attempts.gather(ws, begun, outcome, hearing)
     with ws.store.writing("loop") as tx:
-        attempts.settle(ws, tx, begun, attempts.hear(ws, begun), outcome, stopping=False)
+        attempts.settle(ws, tx, begun, heard, outcome, stopping=False)
 
 
 def test_attempts_beside_each_other_halt_an_agent_once_and_do_not_free_it(ws: FakeWorkspace) -> None:
@@ -514,3 +519,240 @@ def test_who_claims_for_itself_cannot_be_tried(ws: FakeWorkspace) -> None:
     agents.register(ws, "paul", {"kind": "pull"})
     with pytest.raises(UsageError, match="claims for itself"):
         drivers.trial(ws, agents.one(ws, "paul"), "run9")
+
+
+# What is on record of attempts that were cut short, and what ends those that come to nothing
+
+
+def cost(usd: float) -> JsonObject:
+    """Return the last word of an attempt that did not get through."""
+    return {"type": "result", "subtype": "error_during_execution", "is_error": True, "total_cost_usd": usd}
+
+
+def test_money_that_gets_nowhere_is_not_spent_for_ever(ws: FakeWorkspace) -> None:
+    ws.config["budget"]["without_progress_usd"] = 2.0
+    one = add(ws, max_attempts=99)
+    ws.traces.head = "c1"
+    for _ in range(2):
+        attempt(ws, WORKED, cost(0.9), code=1)
+        assert task_of(ws, one)["status"] == "queued"
+        ws.time.advance(300)
+    ws.traces.head = "c2"
+    attempt(ws, WORKED, cost(0.9), code=1)
+    assert result_of(ws, one)["headway"]["usd"] == 0, "there was a commit"
+    for _ in range(3):
+        ws.time.advance(300)
+        assert task_of(ws, one)["status"] == "queued"
+        attempt(ws, WORKED, cost(0.9), code=1)
+    assert task_of(ws, one)["status"] == "failed"
+    assert str(task_of(ws, one)["reason"]).endswith(
+        "; nothing has come of it in 3 attempts in a row, no commit and no fewer failing gates or findings: $2.70 of $2.00 are spent"
+    )
+    tasks.retry(ws, [one], None)
+    attempt(ws, WORKED, cost(0.9), code=1)
+    assert task_of(ws, one)["status"] == "queued", "who says so gets as much again"
+
+
+def test_limits_that_do_not_count_as_attempts_are_no_way_around_it(ws: FakeWorkspace) -> None:
+    ws.config["budget"]["without_progress_usd"] = 2.0
+    one = add(ws)
+    for _ in range(4):
+        attempt(ws, WORKED, {**LIMITED, "total_cost_usd": 0.5}, code=1)
+        ws.time.advance(3600)
+    assert task_of(ws, one)["status"] == "failed"
+    assert "in 4 attempts in a row" in str(task_of(ws, one)["reason"])
+
+
+def verdict_of(ws: FakeWorkspace, begun: attempts.Start, *codes: int) -> None:
+    """Let an attempt at a cost of a dollar succeed, and its gates end with these codes."""
+    output = ws.run_files.path(begun.run, attempts.OUTPUT)
+    ws.run_files.files[output] = "\n".join(map(json.dumps, (WORKED, {**DONE, "total_cost_usd": 1.0})))
+    ended: JsonObject = {"status": "exited", "exit_code": 0, "duration_s": 1.0}
+    heard = attempts.gather(ws, begun, ended)
+    with ws.store.writing("loop") as tx:
+        judges = attempts.settle(ws, tx, begun, heard, ended, stopping=False).judges
+        results = [
+            gates.judge(judge, {"status": "exited", "exit_code": code}, f"/nowhere/runs/{begun.run}/gate.log")
+            for judge, code in zip(judges, codes, strict=True)
+        ]
+        attempts.settle_gates(ws, tx, begun, heard, results, stopping=False)
+
+
+def test_fewer_failing_gates_are_progress(ws: FakeWorkspace) -> None:
+    ws.config["budget"]["without_progress_usd"] = 2.0
+    ws.define_gate("lint")
+    ws.define_gate("tests")
+    one = add(ws, max_attempts=99)
+    tallies = []
+    for codes in ((1, 1), (1, 1), (0, 1), (1, 1), (1, 0)):
+        begun = start(ws)
+        assert begun is not None
+        attempts.launch(ws, begun, ws.root)
+        verdict_of(ws, begun, *codes)
+        tallies.append((result_of(ws, one).get("headway") or {}).get("attempts"))
+        ws.time.advance(300)
+    assert tallies == [0, 1, 0, 1, None]
+    assert task_of(ws, one)["status"] == "failed", "two in vain, a dollar each"
+
+
+@pytest.mark.parametrize("status", ["put_back", "killed"])
+def test_what_was_stopped_is_paid_for_all_the_same(ws: FakeWorkspace, status: str) -> None:
+    one = add(ws)
+    usage = {"id": "m1", "usage": {"input_tokens": 70, "output_tokens": 7}}
+    attempt(ws, {"type": "assistant", "message": usage}, status=status, stopping=True, error="the day is over")
+    task = task_of(ws, one)
+    assert (task["status"], task["attempts"]) == ("queued", 0)
+    assert task["reason"] == ("the day is over" if status == "put_back" else "stopped with its loop")
+    (made,) = ws.store.reading().attempts(one)
+    assert (made["status"], made["usage"]["input_tokens"]) == ("released", 70)
+
+
+def test_what_was_taken_away_is_paid_for_once(ws: FakeWorkspace) -> None:
+    one = add(ws)
+    begun = launched(ws, WORKED, paid(0.5))
+    heard = attempts.hear(ws, begun)
+    tasks.cancel(ws, [one], None)
+    for _ in range(2):
+        with ws.store.writing("loop") as tx:
+            attempts.account(tx, begun, heard)
+    assert [each["type"] for each in ws.store.reading().history(one)].count("task.spent") == 1
+    assert ws.store.reading().attempts(one)[0]["usage"]["cost_usd"] == 0.5
+
+
+def test_a_resumed_session_of_codex_is_not_paid_for_twice_while_it_runs(ws: FakeWorkspace) -> None:
+    agents.remove(ws, "clara")
+    agents.register(ws, "cody", {"kind": "codex"})
+    add(ws, max_attempts=9)
+
+    def turn(tokens: int) -> list[JsonObject]:
+        begins: JsonObject = {"type": "thread.started", "thread_id": "x1"}
+        says: JsonObject = {"type": "item.completed", "item": {"type": "agent_message", "text": "hm"}}
+        return [begins, says, {"type": "turn.completed", "usage": {"input_tokens": tokens, "output_tokens": 0}}]
+
+    attempt(ws, *turn(300), code=1)
+    ws.time.advance(300)
+    begun = launched(ws, *turn(400))
+    watch = watching.Watch(ws)
+    watch.begin(begun)
+    (each,) = watch.look(Limit("run", None, 101))[1]
+    assert each.usage["input_tokens"] == 100
+    assert not watch.look(Limit("run", None, 101))[0]
+    ((run, stop),) = watch.look(Limit("run", None, 101, Spent(1)))[0]
+    assert (run, stop.verdict) == (begun.run, "put_back")
+    assert watch.is_stopping()
+    watch.settle(run)
+    assert not watch.is_stopping()
+    assert watch.due_in_s() == float("inf"), "nobody is at work"
+
+
+# Signs of life
+
+
+def watched(ws: FakeWorkspace) -> tuple[attempts.Start, watching.Watch]:
+    ws.config["execution"]["idle"] = 60.0
+    add(ws)
+    begun = launched(ws, WORKED)
+    watch = watching.Watch(ws)
+    watch.begin(begun)
+    assert watch.look(NO_LIMIT)[0] == []
+    return begun, watch
+
+
+NO_LIMIT = Limit("run", None, None)
+
+
+def test_who_gets_nowhere_is_stopped(ws: FakeWorkspace) -> None:
+    begun, watch = watched(ws)
+    ws.time.advance(59)
+    ws.run_files.files[ws.run_files.path(begun.run, attempts.OUTPUT)] += '\n{"type":"system"}\nnoise\n'
+    stops, news = watch.look(NO_LIMIT)
+    assert (stops, len(news)) == ([], 1)
+    ws.time.advance(1)
+    ((run, stop),) = watch.look(NO_LIMIT)[0]
+    assert (run, stop.verdict, stop.reason) == (begun.run, "stalled", "no progress for 1m")
+    assert not watch.is_stopping(), "others go on"
+    assert watch.look(NO_LIMIT)[0] == [], "once is enough"
+
+
+def by_tool(ws: FakeWorkspace, begun: attempts.Start) -> None:
+    said = {"type": "assistant", "message": {"content": [{"type": "tool_use", "name": "Bash", "input": {}}]}}
+    ws.run_files.files[ws.run_files.path(begun.run, attempts.OUTPUT)] += f"\n{json.dumps(said)}\n"
+
+
+def by_git(ws: FakeWorkspace, begun: attempts.Start) -> None:
+    del begun
+    ws.traces.changed = ws.time.now_ms()
+
+
+def by_heartbeat(ws: FakeWorkspace, begun: attempts.Start) -> None:
+    tasks.heartbeat(ws.acting_as("clara"), begun.task["id"], token=None, lease_s=None)
+
+
+def by_progress(ws: FakeWorkspace, begun: attempts.Start) -> None:
+    progress.say(ws.acting_as("clara"), begun.task["id"], 40, "half of it", None)
+
+
+@pytest.mark.parametrize("sign", [by_tool, by_git, by_heartbeat, by_progress])
+def test_a_sign_of_progress_gives_as_much_time_again(ws: FakeWorkspace, sign: Any) -> None:  # noqa: ANN401
+    begun, watch = watched(ws)
+    ws.time.advance(40)
+    sign(ws, begun)
+    if sign is by_tool:
+        watch.look(NO_LIMIT)
+    ws.time.advance(40)
+    assert watch.look(NO_LIMIT)[0] == []
+    ws.time.advance(19)
+    assert watch.look(NO_LIMIT)[0] == []
+    ws.time.advance(1)
+    assert len(watch.look(NO_LIMIT)[0]) == 1
+
+
+def test_what_is_said_of_progress_can_be_read_while_it_runs(ws: FakeWorkspace) -> None:
+    begun, _ = watched(ws)
+    progress.say(ws, begun.task["id"], 40, "half of it", None)
+    progress.say(ws, begun.task["id"], 60, None, None)
+    known = progress.of(ws, begun.run)
+    assert known is not None
+    assert (known["percent"], known["note"], known["said_at"]) == (60, "half of it", ws.time.now())
+    with pytest.raises(UsageError):
+        progress.say(ws, begun.task["id"], 101, None, None)
+    tasks.cancel(ws, [begun.task["id"]], None)
+    with pytest.raises(AtmsError, match="nobody works on"):
+        progress.say(ws, begun.task["id"], 70, None, None)
+
+
+def test_secrets_are_masked_in_what_is_heard_while_it_runs(ws: FakeWorkspace) -> None:
+    secret = "ghp_" + "a1" * 18
+    one = add(ws)
+    begun = launched(ws, {"type": "assistant", "message": {"content": [{"type": "text", "text": f"See {secret}."}]}})
+    watch = watching.Watch(ws)
+    watch.begin(begun)
+    (each,) = watch.look(NO_LIMIT)[1]
+    output = ws.run_files.path(begun.run, attempts.OUTPUT)
+    ws.run_files.files[output] += json.dumps({**DONE, "result": f"Done with {secret}"})
+    ended(ws, begun, 0, watch.hearing(begun.run))
+    assert task_of(ws, one)["status"] == "completed"
+    assert secret not in json.dumps([each.seen, ws.store.reading().history(one), ws.run_files.files])
+    assert result_of(ws, one)["report"]["text"].startswith("Done with [redacted]")
+
+
+def test_plain_commands_are_not_watched(ws: FakeWorkspace) -> None:
+    add(ws, command="true")
+    begun = start(ws)
+    assert begun is not None
+    watch = watching.Watch(ws)
+    watch.begin(begun)
+    assert watch.due_in_s() == float("inf")
+    assert watch.hearing(begun.run) is None
+
+
+def test_of_an_output_that_nobody_could_hear_out_its_ends_are_heard(
+    ws: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drivers, "_CHUNK", 200)
+    monkeypatch.setattr(drivers, "_MOST_UNHEARD", 1000)
+    monkeypatch.setattr(drivers, "_TAIL", 300)
+    one = add(ws)
+    attempt(ws, "x" * 5000, WORKED, {**DONE, "session_id": ""})
+    assert task_of(ws, one)["status"] == "completed"
+    assert result_of(ws, one)["report"]["session"]

@@ -281,6 +281,14 @@ def test_attempts(store: EventStore, clock: FakeClock) -> None:
     change(store, "a", starting("ann"))
     change(store, "a", lambda task, _: decisions.release(task, None))
     assert [each["status"] for each in store.reading().attempts("a")] == ["failed", "succeeded", "released"]
+    record(
+        store, *decisions.spent("a", "run1", {"cost_usd": 1.0}), *decisions.spent("a", "nobody's", {"cost_usd": 2.0})
+    )
+    assert [each.get("usage") for each in store.reading().attempts("a")] == [{"cost_usd": 1.0}, None, None]
+    assert store.reading().usages_since("") == [{"cost_usd": 1.0}]
+    before = store.reading().attempts("a")
+    store.rebuild()
+    assert store.reading().attempts("a") == before
 
 
 def test_agents_and_their_signs_of_life(store: EventStore, clock: FakeClock) -> None:
@@ -424,6 +432,9 @@ MOVES = [
     "resume",
     "validate",
     "release",
+    "merge",
+    "spend",
+    "spend on the first",
 ]
 moves = st.lists(
     st.tuples(
@@ -456,6 +467,7 @@ def decided(store: EventStore, move: str, name: str, other: str) -> None:
             tx.record([(f"queue.{move}d", WHOLE, {"reason": other})])
             return
         task, now = tx.read.task(name), tx.now
+        runs = [each["run"] for each in tx.read.attempts(name)]
         found: dict[str, Callable[[], list[Fact]]] = {
             "claim": lambda: claiming(other)(task, now),
             "start": lambda: starting(other, f"run-{tx.read.last_events(1)[0]['id']}")(task, now),
@@ -483,6 +495,13 @@ def decided(store: EventStore, move: str, name: str, other: str) -> None:
             "expire": lambda: decisions.expire(task, now),
             "validate": lambda: decisions.validate(task),
             "release": lambda: decisions.release(task, None),
+            "merge": lambda: decisions.merging(task),
+            "spend": lambda: [
+                each for run in runs[-1:] for each in decisions.spent(name, run, {"input_tokens": len(other)})
+            ],
+            "spend on the first": lambda: [
+                each for run in runs[:1] for each in decisions.spent(name, run, {"cost_usd": 0.5})
+            ],
         }
         tx.record(found[move]())
 
