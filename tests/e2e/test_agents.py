@@ -159,7 +159,7 @@ def test_a_run_ends_when_it_has_cost_enough(atms: Atms, play: Path) -> None:
         atms.add(title)
     out = atms("run", "--drain", "-j", "1", "--max-cost", "$0.75", "--progress", "plain", code=8).out
     assert len(calls(play)) == 2, "each costs 0.50"
-    assert "■ $1.00 of $0.75 are spent: starting nothing new, what runs may finish" in out
+    assert "■ $1.00 of $0.75 are spent: starting nothing new, commands may finish" in out
     assert "1 task left; go on with: atms run --drain" in out
     out = atms("run", "--max-tokens", "1", "--progress", "plain", code=0).out
     assert "10 of 1 tokens are used up" in out
