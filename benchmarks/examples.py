@@ -87,6 +87,7 @@ OTHER = (
     "task archive {completed}",
     "task graph {shown}",
     "agent register another{number} --cap python",
+    "agent update {registered} --rate 10/1h",
     "agent list",
     "agent show {agent}",
     "agent resume {agent}",

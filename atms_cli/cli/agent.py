@@ -8,7 +8,7 @@ from atms_cli.services import agents as service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from atms_cli.cli import options as o
     from atms_cli.cli.call import Call
@@ -23,21 +23,98 @@ def register(
     specialization: o.Specialization = None,
     cap: o.AgentCapabilities = None,
     language: o.Languages = None,
+    framework: o.Frameworks = None,
+    tool: o.Tools = None,
+    category: o.AgentCategories = None,
+    max_complexity: o.MaxComplexity = None,
+    max_priority: o.MaxPriority = None,
     max: o.MaxConcurrent = None,  # noqa: A002  the option's name
+    rate: o.AgentRate = None,
     model: o.Model = None,
     approval: o.Approval = None,
     arg: o.AgentArgs = None,
     env: o.AgentVariables = None,
     isolation: o.Isolation = None,
+    prompt: o.AgentPrompt = None,
 ) -> None:
     """Make an agent known; one with a command, or of a kind that atms can start, is started by `atms run`."""
-    fields: JsonObject = {
-        "kind": kind or ("command" if command else "pull"), "command": command, "specialization": specialization,
-        "model": model, "approval": approval or "edits", "args": [*many(arg)], "env": _variables(many(env)),
-        "isolation": isolation,
-        "capabilities": [*many(cap)], "languages": [*many(language)], "max_concurrent": 1 if max is None else max,
-    }  # fmt: skip
-    _shown(call, service.register(call.workspace, name, fields))
+    said = _said({
+        "kind": kind or ("command" if command else "pull"), "command": command, "specialization": specialization, "cap": cap,
+        "language": language, "framework": framework, "tool": tool, "category": category, "max-complexity": max_complexity,
+        "max-priority": max_priority, "max": max, "rate": rate, "model": model, "approval": approval, "arg": arg, "env": env,
+        "isolation": isolation, "prompt": prompt,
+    })  # fmt: skip
+    _shown(call, service.register(call.workspace, name, said))
+
+
+def update(
+    call: Call,
+    name: o.AgentName,
+    kind: o.Kind = None,
+    command: o.AgentCommand = None,
+    specialization: o.Specialization = None,
+    cap: o.AgentCapabilities = None,
+    language: o.Languages = None,
+    framework: o.Frameworks = None,
+    tool: o.Tools = None,
+    category: o.AgentCategories = None,
+    max_complexity: o.MaxComplexity = None,
+    max_priority: o.MaxPriority = None,
+    max: o.MaxConcurrent = None,  # noqa: A002  the option's name
+    rate: o.AgentRate = None,
+    model: o.Model = None,
+    approval: o.Approval = None,
+    arg: o.AgentArgs = None,
+    env: o.AgentVariables = None,
+    isolation: o.Isolation = None,
+    prompt: o.AgentPrompt = None,
+    clear: o.ClearsOfAgent = None,
+) -> None:
+    """Change what is known of a registered agent; what is not said stays."""
+    said = _said({
+        "kind": kind, "command": command, "specialization": specialization, "cap": cap, "language": language, "framework": framework,
+        "tool": tool, "category": category, "max-complexity": max_complexity, "max-priority": max_priority, "max": max, "rate": rate,
+        "model": model, "approval": approval, "arg": arg, "env": env, "isolation": isolation, "prompt": prompt,
+    })  # fmt: skip
+    forgotten = _forgotten(many(clear), said)
+    if not said and not forgotten:
+        raise UsageError("nothing to change", "name a field: atms agent update --help")
+    _shown(call, service.update(call.workspace, name, {**said, **forgotten}))
+
+
+#: What an agent has by the options that say it.
+_FIELDS = {
+    "kind": "kind", "command": "command", "specialization": "specialization", "cap": "capabilities", "language": "languages",
+    "framework": "frameworks", "tool": "tools", "category": "categories", "max-complexity": "max_complexity",
+    "max-priority": "max_priority", "max": "max_concurrent", "rate": "rate", "model": "model", "approval": "approval", "arg": "args",
+    "env": "env", "isolation": "isolation", "prompt": "prompt",
+}  # fmt: skip
+
+
+def _said(options: Mapping[str, object]) -> JsonObject:
+    """Return the fields that options say something of."""
+    said: JsonObject = {}
+    for option, value in options.items():
+        if option == "env" and isinstance(value, list | tuple) and value:
+            said["env"] = _variables(value)
+        elif isinstance(value, list | tuple):
+            said |= {_FIELDS[option]: [*value]} if value else {}
+        elif isinstance(value, str | int):
+            said[_FIELDS[option]] = value
+    return said
+
+
+def _forgotten(options: Sequence[str], said: JsonObject) -> JsonObject:
+    """Return the fields of which nothing is to be known any more, as a new agent has them."""
+    from atms_cli.domain.agent import DEFAULTS
+
+    for option in options:
+        if option not in _FIELDS or option in ("kind", "max"):
+            others = sorted(_FIELDS.keys() - {"kind", "max"})
+            raise UsageError(f"`{option}` cannot be cleared", f"choose from: {', '.join(others)}")
+        if _FIELDS[option] in said:
+            raise UsageError(f"--{option} and --clear {option} do not go together", "give one of them")
+    return {_FIELDS[option]: DEFAULTS[_FIELDS[option]] for option in options}
 
 
 def _variables(pairs: Sequence[str]) -> dict[str, str]:

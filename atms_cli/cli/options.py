@@ -258,6 +258,30 @@ AgentCapabilities = Annotated[
     list[str] | None, Option("--cap", metavar="CAPABILITY", help="What it can do; repeatable.")
 ]
 Languages = Annotated[list[str] | None, Option("--language", metavar="L", help="A language it knows; repeatable.")]
+Frameworks = Annotated[list[str] | None, Option("--framework", metavar="F", help="A framework it knows; repeatable.")]
+Tools = Annotated[list[str] | None, Option("--tool", metavar="T", help="A tool it has; repeatable.")]
+AgentCategories = Annotated[
+    list[str] | None,
+    Option("--category", metavar="C", help="A category of tasks that it takes, all if not given; repeatable."),
+]
+MaxComplexity = Annotated[
+    str | None,
+    Option("--max-complexity", metavar="C", help="It takes nothing beyond: " + ", ".join(tasks.COMPLEXITIES) + "."),
+]
+MaxPriority = Annotated[
+    str | None,
+    Option(
+        "--max-priority", metavar="P", help="It takes nothing more urgent than: " + ", ".join(tasks.PRIORITIES) + "."
+    ),
+]
+AgentRate = Annotated[str | None, Option("--rate", metavar="RATE", help="Starts in an interval, like 10/1h.")]
+AgentPrompt = Annotated[
+    str | None,
+    Option("--prompt", metavar="FILE", help="The template of what it is told; as atms.yaml says if not given."),
+]
+ClearsOfAgent = Annotated[
+    list[str] | None, Option("--clear", metavar="OPTION", help="Forget what was given, like rate; repeatable.")
+]
 MaxConcurrent = Annotated[int | None, Option("--max", min=0, metavar="N", help="Tasks at once.")]
 
 # Features

@@ -306,7 +306,7 @@ def agent_table(call: Call, agents: Sequence[Agent]) -> str:
         (
             (agent["name"], "bold"), (agent["status"], "cyan" if agent.get("active") else ""),
             (f"{agent.get('active', 0)}/{agent['max_concurrent']}", ""),
-            (agent["kind"], ""), (", ".join([*agent["capabilities"], *agent["languages"]]), ""), (_notes(agent), "dim"),
+            (agent["kind"], ""), (", ".join(_skills({**agent})), ""), (_notes(agent), "dim"),
         )
         for agent in agents
     ]  # fmt: skip
@@ -333,7 +333,10 @@ def agent_card(call: Call, agent: JsonObject) -> str:
         ("kind", str(agent["kind"])),
         ("command", str(agent["command"] or "")),
         ("model", str(agent["model"] or "")),
-        ("can", ", ".join([*strings(agent["capabilities"]), *strings(agent["languages"])])),
+        ("can", ", ".join(_skills(agent))),
+        ("takes", _takes(agent)),
+        ("rate", str(agent["rate"] or "")),
+        ("told by", str(agent["prompt"] or "")),
         ("heard of", str(agent["last_heartbeat"] or "")),
         ("attempts", _went(went)),
         ("took", _took(went)),
@@ -345,6 +348,23 @@ def agent_card(call: Call, agent: JsonObject) -> str:
             *(f"  {call.style(name.ljust(8), 'dim')}  {text}" for name, text in rows if text),
         ]
     )
+
+
+def _skills(agent: Mapping[str, object]) -> list[str]:
+    """Return what an agent can do, knows and has."""
+    named = [str(agent["specialization"])] if agent["specialization"] else []
+    lists = ("capabilities", "languages", "frameworks", "tools")
+    return list(dict.fromkeys([*named, *(each for name in lists for each in strings(agent[name]))]))
+
+
+def _takes(agent: Mapping[str, object]) -> str:
+    """Return which tasks an agent takes, if not all."""
+    bounds = [
+        ", ".join(strings(agent["categories"])),
+        f"up to {agent['max_complexity']}" if agent["max_complexity"] else "",
+        f"up to priority {agent['max_priority']}" if agent["max_priority"] else "",
+    ]
+    return "; ".join(bound for bound in bounds if bound)
 
 
 def _went(went: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from atms_cli.errors import ConflictError, NotFoundError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from atms_cli.domain.records import Agent, Event, Fact, JsonObject
 
@@ -29,6 +29,11 @@ DEFAULTS: JsonObject = {
     "specialization": None,
     "capabilities": [],
     "languages": [],
+    "frameworks": [],
+    "tools": [],
+    "categories": [],
+    "max_complexity": None,
+    "max_priority": None,
     "max_concurrent": 1,
     "rate": None,
     "status": "idle",
@@ -110,6 +115,20 @@ def register(existing: Agent | None, name: str, fields: JsonObject) -> list[Fact
     return [("agent.registered", name, given)]
 
 
+def update(existing: Agent | None, name: str, changes: JsonObject) -> list[Fact]:
+    """Change what is known of a registered agent, and leave the rest as it is.
+
+    Raises:
+        NotFoundError: there is none of that name.
+
+    """
+    if existing is None:
+        raise NotFoundError(f"no agent `{name}`", f"make it known: atms agent register {name}")
+    whole: JsonObject = {**existing}  # type: ignore[dict-item]  # an Agent is JSON throughout
+    own = {field: whole[field] for field in DEFAULTS if field not in _OWN_STATE}
+    return register(existing, name, {**own, **changes})
+
+
 _OWN_STATE = ("status", "source", "registered_at", "last_heartbeat")
 
 
@@ -137,6 +156,7 @@ def check(name: str, fields: JsonObject) -> None:
     if fields.get("isolation") not in (None, *ISOLATIONS):
         raise UsageError(f"`{fields['isolation']}` is not an isolation", f"choose one of: {', '.join(ISOLATIONS)}")
     _check_variables(fields.get("env"))
+    _check_natures(fields)
     if fields.get("rate") is not None:
         from atms_cli.domain.limits import parse_rate
 
@@ -144,6 +164,21 @@ def check(name: str, fields: JsonObject) -> None:
     limit = fields.get("max_concurrent", 1)
     if not isinstance(limit, int) or limit < 1:
         raise UsageError(f"agent `{name}`: {limit} tasks at once make no sense", "give --max 1 or more")
+
+
+def _check_natures(fields: JsonObject) -> None:
+    """Refuse categories, and bounds of complexity and priority, that no task could have."""
+    from atms_cli.domain.task import CATEGORIES, COMPLEXITIES, PRIORITIES
+
+    categories = fields.get("categories")
+    named: list[tuple[object, str, Sequence[str]]] = [
+        (fields.get("max_complexity"), "complexity", COMPLEXITIES),
+        (fields.get("max_priority"), "priority", PRIORITIES),
+        *((each, "category", CATEGORIES) for each in (categories if isinstance(categories, list | tuple) else ())),
+    ]
+    for value, word, known in named:
+        if value is not None and value not in known:
+            raise UsageError(f"`{value}` is not a {word}", f"choose one of: {', '.join(known)}")
 
 
 def _check_variables(env: object) -> None:

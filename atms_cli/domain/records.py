@@ -199,6 +199,11 @@ class Agent(TypedDict):
     specialization: str | None
     capabilities: list[str]
     languages: list[str]
+    frameworks: list[str]
+    tools: list[str]
+    categories: list[str]  # of tasks that it takes; empty for all
+    max_complexity: str | None  # nothing beyond it is given to it
+    max_priority: str | None
     max_concurrent: int
     rate: str | None  # starts in an interval
     status: str

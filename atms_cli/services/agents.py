@@ -79,6 +79,17 @@ def register(ws: Workspace, name: str, fields: JsonObject) -> Agent:
         return known(ws, tx.read)[name]
 
 
+def update(ws: Workspace, name: str, changes: JsonObject) -> Agent:
+    """Change what is known of a registered agent."""
+    if "kind" in changes:
+        from atms_cli.services.drivers import find
+
+        find(ws, str(changes["kind"]))
+    with ws.store.writing(ws.actor) as tx:
+        tx.record(agents.update(known(ws, tx.read).get(name), name, changes))
+    return one(ws, name)
+
+
 def beat(ws: Workspace, name: str) -> Agent:
     """Note that an agent is alive; this is in no journal, so it costs next to nothing.
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     Fit = Callable[[Task], Agent | None]
 
-#: With more demands in a lane than this that nobody can meet, tasks are looked at one by one.
-_MOST_DEMANDS = 200
+#: With more than so many tasks in a lane that nobody can take, or so many demands of theirs, they are looked at one by one.
+_MOST_REFUSALS, _MOST_DEMANDS = 200, 5000
 
 
 class Throttle:
@@ -128,8 +128,10 @@ def _starts(read: ReadModel, scope: str, count: int) -> list[str]:
 class _Walk:
     """The ready tasks of a lane, without those whose like nobody can take now."""
 
-    def __init__(self, ws: Workspace, read: ReadModel, lane: str, now: str) -> None:
+    def __init__(self, ws: Workspace, read: ReadModel, lane: str, now: str, force: Sequence[Agent]) -> None:
         self._read = read
+        self._force = force
+        self._refusals = 0
         self._lane = lane
         self._settings = lanes.settings_of(ws.config["queue"], lane)
         self._now = now
@@ -156,18 +158,22 @@ class _Walk:
             if agent is not None:
                 self._taken.add(task["id"])
                 return task, agent
-            if len(self._without) < _MOST_DEMANDS:
+            if self._refusals < _MOST_REFUSALS and len(self._without) < _MOST_DEMANDS:
                 # The index leaves out the rest of them, however many there are.
-                self._without.add(matching.demand(task))
+                self._refusals += 1
+                self._without.update(matching.alike(self._force, task))
                 self._ids = self._begin()
         return None
 
 
 def choose(
-    ws: Workspace, read: ReadModel, throttle: Throttle, fit: Fit, room: int, now: str
+    ws: Workspace, read: ReadModel, throttle: Throttle, fit: Fit, room: int, now: str, force: Sequence[Agent]
 ) -> Iterator[tuple[Task, Agent]]:
-    """Yield tasks to start, each with an agent: the lanes in turn, from the one that has waited longest for it."""
-    walks = {lane: _Walk(ws, read, lane, now) for lane in read.ready_lanes()}
+    """Yield tasks to start, each with an agent: the lanes in turn, from the one that has waited longest for it.
+
+    `fit` chooses among the agents of `force`.
+    """
+    walks = {lane: _Walk(ws, read, lane, now, force) for lane in read.ready_lanes()}
     while walks:
         for lane, walk in list(walks.items()):
             if walk.is_over():
@@ -202,7 +208,7 @@ def upcoming(
             busy[agent["name"]] = busy.get(agent["name"], 0) + 1
         return agent
 
-    return list(choose(ws, read, limited, fit, room, now))
+    return list(choose(ws, read, limited, fit, room, now, force))
 
 
 def note_limits(tx: Transaction, throttle: Throttle) -> str | None:

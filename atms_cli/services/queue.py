@@ -65,7 +65,7 @@ def next_task(ws: Workspace) -> Task:
     def fit(task: Task) -> Agent | None:
         return anybody if throttle.of(task, lanes.name_of(task)) is None else None
 
-    for task, _ in dispatch.choose(ws, read, throttle, fit, 1, now):
+    for task, _ in dispatch.choose(ws, read, throttle, fit, 1, now, [anybody]):
         task["blocked_by"] = []
         return task
     raise NothingToDoError("nothing in the queue can be started now", "see what waits for what: atms queue status")

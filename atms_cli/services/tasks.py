@@ -409,7 +409,7 @@ def _best(ws: Workspace, tx: Transaction, name: str) -> Task:
         may = known is None or refusal(agent, task) is None
         return agent if may and throttle.of(task, lanes.name_of(task), name) is None else None
 
-    for task, _ in dispatch.choose(ws, tx.read, throttle, fit, 1, tx.now):
+    for task, _ in dispatch.choose(ws, tx.read, throttle, fit, 1, tx.now, [agent]):
         return task
     raise NothingToDoError(
         "nothing in the queue can be started now", "see what waits for what: atms task list --blocked"

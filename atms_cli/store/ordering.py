@@ -58,7 +58,7 @@ def _with(left_out: str, text: str, values: Sequence[object]) -> Sequence[object
     """Return the values of a statement with the demands to leave out, which stand where its text has them."""
     before, there, _ = text.partition(sql.LEFT_OUT)
     place = before.count("?")
-    return (*values[:place], left_out, *values[place:]) if there else values
+    return (*values[:place], left_out, left_out, *values[place:]) if there else values
 
 
 def _ids(rows: Cursor) -> Iterator[str]:

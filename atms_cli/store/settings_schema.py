@@ -101,6 +101,20 @@ class Balance(str):
 
 class AfterTimeout(str):
     """What comes after an attempt that took too long."""
+class Category(str):
+    """What a task is about."""
+
+    __slots__ = ()
+
+
+class Complexity(str):
+    """How hard a task is."""
+
+    __slots__ = ()
+
+
+class Priority(str):
+    """How urgent a task is."""
 
     __slots__ = ()
 
@@ -134,6 +148,7 @@ _CHOICES = {
     Stream: driver.STREAMS, Isolation: task.ISOLATIONS, Merge: defaults.MERGES, Balance: matching.BALANCES,
     Grouped: defaults.CGROUPS, AfterTimeout: defaults.AFTER_TIMEOUT,
     OnConflict: defaults.ON_CONFLICT,
+    Category: task.CATEGORIES, Complexity: task.COMPLEXITIES, Priority: task.PRIORITIES,
 }  # fmt: skip
 _CHECKS: dict[type, Callable[[str], object]] = {Rate: parse_rate, Window: parse_window, Pattern: check_pattern}
 _LEAST_LOG = 1 << 20
@@ -510,6 +525,11 @@ class AgentDefinition(_Section):
     specialization: str | None = None
     capabilities: list[str] = []
     languages: list[str] = []
+    frameworks: list[str] = []
+    tools: list[str] = []
+    categories: Annotated[list[Category], Meta(description="Of tasks that it takes; all if empty.")] = []
+    max_complexity: Annotated[Complexity | None, Meta(description="It takes nothing beyond that.")] = None
+    max_priority: Annotated[Priority | None, Meta(description="It takes nothing more urgent than that.")] = None
     max_concurrent: Count = 1
     rate: StartRate = None
 

@@ -240,8 +240,10 @@ NEXT_LANE = "SELECT min(lane) FROM tasks INDEXED BY tasks_ready WHERE bucket = '
 #: All of them in one statement, since there may be hundreds.
 _NEXT_GROUP = "SELECT min(grp) FROM tasks INDEXED BY tasks_ready_by_group WHERE bucket = 'ready' AND grp IS NOT NULL AND lane = ?1 AND grp > "
 GROUPS = f"WITH RECURSIVE named (grp) AS ({_NEXT_GROUP} '' UNION ALL SELECT ({_NEXT_GROUP} named.grp) FROM named WHERE grp IS NOT NULL) SELECT grp FROM named WHERE grp IS NOT NULL"
-#: Without tasks of some demands (domain/matching.py), a JSON array.
-LEFT_OUT = "AND demand NOT IN (SELECT value FROM json_each(?))"
+#: Without tasks of some demands, a JSON array given twice: one that has no nature in front is for those of all (domain/matching.py).
+LEFT_OUT = (
+    "AND demand NOT IN (SELECT value FROM json_each(?)) AND substr(demand, 4) NOT IN (SELECT value FROM json_each(?))"
+)
 _READY = "SELECT id, since FROM tasks INDEXED BY tasks_ready WHERE bucket = 'ready' AND lane = ? AND "
 READY_OF_LEVEL = _READY + f"pin = 0 AND level = ? {LEFT_OUT} ORDER BY since, nudge, born"
 READY_OF_LEVEL_DOWN = _READY + f"pin = 0 AND level = ? {LEFT_OUT} ORDER BY since DESC, nudge DESC, born DESC"

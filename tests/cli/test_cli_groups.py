@@ -104,6 +104,44 @@ def test_agents_register_and_leave(atms: Atms) -> None:
     assert atms.task(hard)["status"] == "queued"
 
 
+def test_an_agent_is_changed_where_something_is_said(atms: Atms) -> None:
+    atms(
+        "agent", "register", "eve", "--cap", "python", "--framework", "django", "--tool", "docker", "--category", "testing",
+        "--max-complexity", "simple", "--max-priority", "high", "--rate", "10/1h", "--specialization", "backend",
+    )  # fmt: skip
+    eve = atms.json("agent", "update", "eve", "--cap", "go", "--clear", "rate", "--clear", "tool", "--max", "3")
+    assert (eve["capabilities"], eve["frameworks"], eve["tools"], eve["rate"], eve["max_concurrent"]) == (
+        ["go"],
+        ["django"],
+        [],
+        None,
+        3,
+    )
+    assert (eve["categories"], eve["max_complexity"], eve["max_priority"]) == (["testing"], "simple", "high")
+    card = atms("agent", "show", "eve").out
+    assert "backend, go, django" in card
+    assert "testing; up to simple; up to priority high" in card
+    assert "nothing to change" in atms("agent", "update", "eve", code=2).err
+    assert "do not go together" in atms("agent", "update", "eve", "--cap", "x", "--clear", "cap", code=2).err
+    assert "`kind` cannot be cleared" in atms("agent", "update", "eve", "--clear", "kind", code=2).err
+    assert "`often` is not a rate" in atms("agent", "update", "eve", "--rate", "often", code=2).err
+    assert "`cooking` is not a category" in atms("agent", "update", "eve", "--category", "cooking", code=2).err
+    assert "no agent `adam`" in atms("agent", "update", "adam", "--max", "2", code=4).err
+
+
+def test_who_takes_some_tasks_only_gets_those_and_the_others_say_why_not(atms: Atms) -> None:
+    atms("agent", "register", "eve", "--category", "testing", "--max-priority", "medium")
+    atms("agent", "register", "bob", "--command", "true", "--max-complexity", "simple", "--tool", "podman")
+    for number in range(3):
+        atms.add(f"Secure {number}", "-c", "security", "-p", "critical")
+    one = atms.add("Test", "-c", "testing")
+    assert atms.json("task", "claim", "--agent", "eve")["id"] == one
+    assert atms("task", "claim", "--agent", "eve", code=6).err
+    (waits,) = atms.json("queue", "explain", atms.add("Hard", "-c", "testing"))["waits_for"]
+    assert waits["text"] == "`atms run` has nobody for it: bob: it takes nothing beyond simple, and this is moderate"
+    assert "bob: it takes nothing beyond simple, and this is moderate" in atms("run", "--drain", code=8).out
+
+
 def test_an_agent_of_the_settings_stays_there(atms: Atms) -> None:
     atms.settings("version: 1\nagents:\n  bob: {command: ./work.sh, max_concurrent: 3}\n")
     assert atms("agent", "list", "-q").lines == ["bob"]

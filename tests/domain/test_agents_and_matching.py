@@ -86,6 +86,109 @@ def test_who_names_no_skill_takes_anything_and_who_names_one_only_that() -> None
     assert matching.refusal(worker(capabilities=["x"]), made()) is None
 
 
+def test_frameworks_and_tools_count_as_skills_and_tools_are_asked_of_who_names_some() -> None:
+    task = made(required_capabilities=["django"], context={"required_tools": ["docker"]})
+    assert matching.refusal(worker(frameworks=["django"], tools=["docker"]), task) is None
+    assert matching.refusal(worker(frameworks=["django"]), task) is None
+    assert matching.refusal(worker(tools=["docker"]), task) is None
+    assert matching.refusal(worker(frameworks=["flask"], tools=["podman"]), task) == "it lacks django, docker"
+    assert matching.refusal(worker(tools=["podman"]), task) == "it lacks docker"
+
+
+def test_an_agent_may_take_some_categories_only_and_nothing_beyond_its_bounds() -> None:
+    careful = worker(categories=["documentation", "testing"], max_complexity="simple", max_priority="medium")
+    assert matching.refusal(careful, made(category="testing", complexity="simple", priority="medium")) is None
+    assert matching.refusal(careful, made(category="testing", complexity="trivial", priority="background")) is None
+    assert matching.refusal(careful, made(category="security", complexity="complex", priority="high")) == (
+        "it takes no security, only documentation, testing; it takes nothing beyond simple, and this is complex; "
+        "it takes nothing above priority medium, and this is high"
+    )
+    newer: Task = {**made(category="testing", priority="low"), "complexity": "heroic"}
+    assert matching.refusal(careful, newer) == "it takes nothing beyond simple, and this is heroic"
+
+
+NATURES = {
+    "category": st.sampled_from([*tasks.CATEGORIES, "from the future"]),
+    "priority": st.sampled_from([*tasks.PRIORITIES, "yesterday"]),
+    "complexity": st.sampled_from([*tasks.COMPLEXITIES, "heroic"]),
+}
+ASKED = {
+    "required_capabilities": st.sampled_from([[], ["python"], ["go", "python"]]),
+    "agent": st.sampled_from([None, None, "a"]),
+    "command": st.sampled_from([None, None, "true"]),
+}
+AGENTS = st.lists(
+    st.fixed_dictionaries({
+        "name": st.sampled_from("abc"),
+        "capabilities": st.sampled_from([[], ["python"]]),
+        "categories": st.lists(st.sampled_from(tasks.CATEGORIES), max_size=3),
+        "max_priority": st.sampled_from([None, *tasks.PRIORITIES]),
+        "max_complexity": st.sampled_from([None, *tasks.COMPLEXITIES]),
+    }),
+    max_size=3,
+)  # fmt: skip
+TASKS = st.fixed_dictionaries({**NATURES, **ASKED})
+
+
+def is_left_out(task: Task, without: list[str]) -> bool:
+    """Return what the index makes of demands to leave out (store/sql.py)."""
+    demand = matching.demand(task)
+    return demand in without or demand[matching.NATURE :] in without
+
+
+@given(AGENTS, TASKS, TASKS)
+def test_what_is_left_out_with_a_task_nobody_can_take_is_only_what_nobody_can_take(
+    found: list[dict[str, object]], one: dict[str, object], other: dict[str, object]
+) -> None:
+    """Of whichever agents are busy: who would take the other one would have taken this one."""
+    force = [agents.shell(1), *(worker(**fields) for fields in found)]  # type: ignore[arg-type]
+    task: Task = {**made(), **one}  # type: ignore[typeddict-item]
+    another: Task = {**made(), **other}  # type: ignore[typeddict-item]
+    without = matching.alike(force, task)
+    assert is_left_out(task, without)
+    if is_left_out(another, without):
+        takers = [agent["name"] for agent in matching.may_run(force, task)]
+        assert all(agent["name"] in takers for agent in matching.may_run(force, another))
+
+
+def test_without_choosy_agents_all_natures_are_left_out_at_once() -> None:
+    assert matching.alike([agents.shell(2), worker(capabilities=["go"])], made(required_capabilities=["x"])) == [
+        "able=['x']"
+    ]
+    choosy = [worker(categories=["testing"])]
+    without = matching.alike(choosy, made(category="security"))
+    assert len(without) == 1 + 9 * 5 * 5
+    assert not is_left_out(made(category="testing"), without)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"categories": ["cooking"]}, {"max_complexity": "heroic"}, {"max_priority": "yesterday"}, {"rate": "often"}]
+)  # fmt: skip
+def test_bounds_that_no_task_could_meet_are_refused(fields: JsonObject) -> None:
+    with pytest.raises(UsageError):
+        agents.register(None, "a", {"command": "x", **fields})
+
+
+def test_an_update_changes_what_it_says_and_nothing_else() -> None:
+    anton = worker(capabilities=["go"], max_concurrent=3)
+    ((kind, name, data),) = agents.update(anton, "anton", {"rate": "10/1h"})
+    assert (kind, name, data) == (
+        "agent.registered",
+        "anton",
+        {"command": "work", "capabilities": ["go"], "max_concurrent": 3, "rate": "10/1h"},
+    )
+    assert agents.update(anton, "anton", {"capabilities": ["go"]}) == []
+    assert agents.update(anton, "anton", {"capabilities": []}) == [
+        ("agent.registered", "anton", {"command": "work", "max_concurrent": 3})
+    ]
+    with pytest.raises(NotFoundError):
+        agents.update(None, "anton", {"rate": "10/1h"})
+    with pytest.raises(ConflictError):
+        agents.update(agents.declared("anton", {"command": "x"}), "anton", {"rate": "10/1h"})
+    with pytest.raises(UsageError):
+        agents.update(anton, "anton", {"command": ""})
+
+
 def test_a_task_may_ask_for_its_agent() -> None:
     assert matching.refusal(worker("berta"), made(agent="anton")) == "the task asks for anton"
     assert matching.refusal(worker("anton"), made(agent="anton")) is None

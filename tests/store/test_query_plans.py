@@ -137,3 +137,15 @@ def test_sorts_that_an_index_has(connection: Connection, sort: str, reverse: boo
     if sort not in ("title", "deadline"):
         assert not [step for step in steps if "TEMP B-TREE" in step], steps
         assert not [step for step in steps if step.startswith("SCAN tasks") and "USING INDEX" not in step], steps
+
+
+@pytest.mark.parametrize("name", ["READY_OF_LEVEL", "READY_OF_LEVEL_DOWN", "READY_OF_GROUP", "READY_BY_TAIL"])
+def test_what_nobody_can_take_is_passed_over_within_the_index(connection: Connection, name: str) -> None:
+    """The demand is read from the index; the row of a task is only looked up once it is wanted."""
+    text = HOT[name]
+    assert sql.LEFT_OUT in text
+    steps = [step for step in plan(connection, text) if "tasks" in step]
+    assert steps
+    assert all("USING INDEX tasks_ready" in step for step in steps), steps
+    program = connection.execute(f"EXPLAIN {text}", [0] * text.count("?")).fetchall()
+    assert "DeferredSeek" in [row[1] for row in program]
