@@ -139,7 +139,7 @@ def list_(call: Call) -> None:
     agents = service.everyone(call.workspace)
     call.answer(agents, [agent["name"] for agent in agents], lambda: _table(call, agents) if agents else "")
     for agent in agents:
-        if agent["status"] == "error":
+        if (agent["halted"] or {}).get("times") and agent["status"] == "error":
             call.say(f"{agent['name']} gets nothing more; when that is mended: atms agent resume {agent['name']}")
     if not agents:
         call.say(
@@ -153,6 +153,16 @@ def show(call: Call, name: o.AgentName) -> None:
 
     agent = service.shown(call.workspace, name)
     call.answer(agent, [name], lambda: agent_card(call, agent))
+
+
+def stats(call: Call, names: o.SomeAgentNames = None) -> None:
+    """Show how agents do: success, times, retries, gates and cost of their last attempts."""
+    from atms_cli.cli.render import performance_table
+
+    found = service.performances(call.workspace, many(names))
+    call.answer(found, [str(each["name"]) for each in found], lambda: performance_table(call, found) if found else "")
+    if not found:
+        call.say("no agent has made an attempt yet")
 
 
 def heartbeat(call: Call, name: o.AgentName) -> None:
@@ -196,6 +206,21 @@ def _verdict(call: Call, result: JsonObject) -> str:
         f"{call.style('✗', 'red')} it did not get through after {took} ({trouble['kind']}): {one_line(str(trouble['reason']))}"
         f"{until}\n{call.style('see', 'dim')} {result['log']}"
     )
+
+
+def disable(call: Call, name: o.AgentName, reason: o.Reason = None) -> None:
+    """Give an agent nothing more; what it has goes back into the queue, and what runs of it is stopped."""
+    _shown(call, service.disable(call.workspace, name, call.text(reason), finishes=False))
+
+
+def drain(call: Call, name: o.AgentName, reason: o.Reason = None) -> None:
+    """Give an agent nothing more, and let it finish what it has."""
+    _shown(call, service.disable(call.workspace, name, call.text(reason), finishes=True))
+
+
+def enable(call: Call, name: o.AgentName) -> None:
+    """Let an agent work again that was disabled or drained."""
+    _shown(call, service.enable(call.workspace, name))
 
 
 def resume(call: Call, name: o.AgentName) -> None:

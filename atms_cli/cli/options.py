@@ -243,6 +243,7 @@ AgentArgs = Annotated[
 AgentVariables = Annotated[
     list[str] | None, Option("--env", metavar="NAME=VALUE", help="A variable for its environment; repeatable.")
 ]
+SomeAgentNames = Annotated[list[str] | None, Argument(metavar="[NAME]...", help="Agents; all of them if not given.")]
 TestDryRun = Annotated[bool, Option("--dry-run", help="Only say what would be started.")]
 ShowPrompt = Annotated[bool, Option("--prompt", help="Print what an agent would be told of it, and nothing else.")]
 AgentCommand = Annotated[

@@ -18,7 +18,12 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
             "stats", "set_",
         ),
     ),
-    "agent": ("atms_cli.cli.agent", ("register", "update", "list_", "show", "heartbeat", "test_", "resume", "remove")),
+    "agent": (
+        "atms_cli.cli.agent",
+        (
+            "register", "update", "list_", "show", "stats", "heartbeat", "test_", "enable", "disable", "drain", "resume", "remove",
+        ),
+    ),
     "feature": ("atms_cli.cli.feature", ("list_", "show", "suggest", "approve", "reject", "plan", "sync", "diff")),
     "gate": ("atms_cli.cli.gate", ("add", "list_", "show", "remove", "run")),
     "config": ("atms_cli.cli.config", ("get", "set_", "unset", "list_", "path", "validate", "schema")),

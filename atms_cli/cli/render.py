@@ -314,8 +314,10 @@ def agent_table(call: Call, agents: Sequence[Agent]) -> str:
 
 
 def _notes(agent: Agent) -> str:
-    """Return why an agent is halted, or else what is started."""
-    halted = agent.get("halted")
+    """Return why an agent is halted or disabled, or else what is started."""
+    halted, disabled = agent.get("halted"), agent.get("disabled")
+    if disabled:
+        return one_line(f"disabled: {disabled['reason']}" if disabled["reason"] else "disabled")
     if halted:
         return one_line(f"{halted['reason']}" + (f" until {halted['until']}" if halted["until"] else ""))
     return " ".join(filter(None, (agent["command"], agent["model"])))
@@ -325,8 +327,9 @@ def agent_card(call: Call, agent: JsonObject) -> str:
     """Return an agent in words, with how it has done."""
     done = agent["performance"]
     went: Mapping[str, Any] = done if isinstance(done, dict) else {}
-    halted = agent["halted"]
-    why = one_line(str(halted["reason"])) if isinstance(halted, dict) else ""
+    halted, disabled = agent["halted"], agent["disabled"]
+    about = disabled if isinstance(disabled, dict) else halted if isinstance(halted, dict) else {}
+    why = one_line(str(about.get("reason") or ""))
     rows = [
         ("status", f"{agent['status']}: {why}" if why else str(agent["status"])),
         ("tasks", f"{agent['active']} of {agent['max_concurrent']} at once"),
@@ -340,6 +343,7 @@ def agent_card(call: Call, agent: JsonObject) -> str:
         ("heard of", str(agent["last_heartbeat"] or "")),
         ("attempts", _went(went)),
         ("took", _took(went)),
+        ("gates", _gates_passed(went)),
         ("cost", _cost(went)),
     ]
     return "\n".join(
@@ -377,6 +381,27 @@ def _went(went: Mapping[str, Any]) -> str:
     return f"{plural(went['attempts'], 'attempt')} at {plural(went['tasks'], 'task')}: {named}{rate}"
 
 
+def _gates_passed(went: Mapping[str, Any]) -> str:
+    rate = went["gate_pass_rate"]
+    return "" if rate is None else f"{rate:.0%} of {went['gates']} passed"
+
+
+def performance_table(call: Call, found: Sequence[JsonObject]) -> str:
+    """Return how agents do, one a row."""
+    rows = []
+    for each in found:
+        went: Mapping[str, Any] = each
+        rates = [("" if went[name] is None else f"{went[name]:.0%}") for name in ("success_rate", "gate_pass_rate")]
+        times = ["" if went[name] is None else describe_duration(went[name]) for name in ("median_s", "p90_s")]
+        cost = went["cost_per_success_usd"]
+        cells = [str(went["attempts"]), str(went["completed"]), rates[0], str(went["retries"]), *times, rates[1]]
+        rows.append(
+            ((str(went["name"]), "bold"), *((cell, "") for cell in cells), (f"${cost:.2f}" if cost else "", ""))
+        )
+    headers = ("NAME", "ATTEMPTS", "COMPLETED", "SUCCESS", "RETRIES", "USUALLY", "SLOWEST 10%", "GATES", "COST/TASK")
+    return table(call, headers, rows, stretch=0)
+
+
 def _took(went: Mapping[str, Any]) -> str:
     if went["median_s"] is None:
         return ""
@@ -388,7 +413,7 @@ def _cost(went: Mapping[str, Any]) -> str:
         return ""
     each = went["cost_per_success_usd"]
     paid = f", ${went['cost_usd']:.2f}" if went["cost_usd"] else ""
-    return f"{went['tokens']} tokens{paid}" + (f", ${each:.2f} for each success" if each else "")
+    return f"{went['tokens']} tokens{paid}" + (f", ${each:.2f} for each task completed" if each else "")
 
 
 def agent_test(call: Call, agent: Agent, launch: JsonObject, variables: Mapping[str, str]) -> str:

@@ -21,6 +21,7 @@ _MARKS = {
     "due": ("+", "green"),
     "alert": ("!", "yellow"),
     "halted": ("■", "yellow"),
+    "offline": ("■", "yellow"),
     "calm": ("✓", "green"),
     "validating": ("◑", "cyan"),
     "merging": ("◑", "cyan"),
@@ -75,14 +76,19 @@ def _gate(call: Call, report: JsonObject) -> str:
     return f"  {call.style(mark, style)} {report['task']}  gate {report['gate']} {report['status']}{reason}"
 
 
+def _about_agent(kind: str, report: JsonObject) -> str:
+    name = report["agent"]
+    if kind == "offline":
+        return f"agent {name} has not been heard of since {report['last_heartbeat']}"
+    way_on = f"until {report['until']}" if report["until"] else f"go on with: atms agent resume {name}"
+    return f"agent {name} gets nothing more ({report['kind']}): {one_line(str(report['reason']))}; {way_on}"
+
+
 def _words(call: Call, kind: str, report: JsonObject) -> str:
     if kind in ("warning", "stopping", "alert"):
         return one_line(str(report["text"]))
-    if kind == "halted":
-        way_on = f"until {report['until']}" if report["until"] else f"go on with: atms agent resume {report['agent']}"
-        return (
-            f"agent {report['agent']} gets nothing more ({report['kind']}): {one_line(str(report['reason']))}; {way_on}"
-        )
+    if kind in ("halted", "offline"):
+        return _about_agent(kind, report)
     if kind == "calm":
         return f"over: {one_line(str(report['text']))}"
     if kind == "feature":

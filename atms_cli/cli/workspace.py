@@ -9,6 +9,7 @@ from atms_cli.errors import EXIT_REFUSED
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from atms_cli.cli import options as o
     from atms_cli.cli.call import Call
@@ -66,10 +67,22 @@ def _status(call: Call, report: Mapping[str, object]) -> str:
             + (f", {queue['delayed']} delayed" if queue["delayed"] else "")
             + (call.style(" (paused)", "yellow") if queue["paused"] else ""),
         ),
-        ("agents", f"{agents['total']}, {agents['busy']} busy" if agents["total"] else "none registered"),
+        ("agents", _agents(agents)),
         ("loop", f"running: {report['runner']}" if report["runner"] else "not running"),
     ]
     return "\n".join([pairs(call, rows), *_advice(call, report, tasks["by_status"], queue)])
+
+
+_WORTH_SAYING = ("blocked", "error", "offline", "terminated")
+
+
+def _agents(agents: Mapping[str, Any]) -> str:
+    """Return how many agents there are, and of those that get nothing why."""
+    if not agents["total"]:
+        return "none registered"
+    words = [f"{agents['total']}", f"{agents['busy']} busy"]
+    words += [f"{n} {status}" for status, n in agents["by_status"].items() if status in _WORTH_SAYING]
+    return ", ".join(words)
 
 
 def _advice(

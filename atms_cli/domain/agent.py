@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from atms_cli.domain.moment import seconds_between
 from atms_cli.domain.task import ISOLATIONS
 from atms_cli.errors import ConflictError, NotFoundError, UsageError
 
@@ -72,6 +73,64 @@ def is_halted(about: JsonObject | None, now: str) -> bool:
 def resume(name: str, about: JsonObject | None) -> list[Fact]:
     """Let a halted agent work again, and forget how often it was; one that was not stays as it is."""
     return [] if about is None else [("agent.resumed", name, {})]
+
+
+def disable(name: str, about: JsonObject | None, reason: str | None, *, finishes: bool) -> list[Fact]:
+    """Give an agent nothing more until a person enables it; one that `finishes` keeps what it has."""
+    if about is not None and (about["finishes"] is False or finishes):
+        return []
+    return [("agent.disabled", name, {"reason": reason, "finishes": finishes})]
+
+
+def enable(name: str, about: JsonObject | None) -> list[Fact]:
+    """Let a disabled agent work again."""
+    return [] if about is None else [("agent.enabled", name, {})]
+
+
+class Presence:
+    """What is on record of an agent beside what it is."""
+
+    __slots__ = ("active", "disabled", "halted", "is_offline", "was_seen")
+
+    def __init__(
+        self, *, active: int, halted: JsonObject | None, disabled: JsonObject | None, is_offline: bool, was_seen: bool
+    ) -> None:
+        self.active = active
+        self.halted = halted
+        self.disabled = disabled
+        self.is_offline = is_offline
+        self.was_seen = was_seen
+
+
+#: How an agent can be, with what it means.
+STATUSES = {
+    "initializing": "registered, and not heard of yet; only agents that claim for themselves",
+    "idle": "at work on nothing",
+    "active": "at work on something, with room for more",
+    "busy": "at work on as much as it may",
+    "blocked": "waits for a limit to be over",
+    "error": "gets nothing more until a person acts: its log-in, its program, its template",
+    "offline": "not heard of for longer than `claims.offline`; only agents that claim for themselves",
+    "terminated": "disabled by a person, and done with what it had",
+}
+
+
+def status(agent: Agent, found: Presence) -> str:
+    """Return how an agent is, one of STATUSES."""
+    if found.disabled is not None and not found.active:
+        return "terminated"
+    if found.halted is not None:
+        return "error" if found.halted["until"] is None else "blocked"
+    if found.is_offline:
+        return "offline"
+    if found.active:
+        return "busy" if found.active >= agent["max_concurrent"] else "active"
+    return "idle" if found.was_seen or agent["kind"] != "pull" else "initializing"
+
+
+def is_silent(agent: Agent, heartbeat: str | None, now: str, offline_s: float) -> bool:
+    """Return whether an agent that has to give signs of life has given none for too long."""
+    return agent["kind"] == "pull" and heartbeat is not None and seconds_between(heartbeat, now) > offline_s
 
 
 def declared(name: str, fields: JsonObject) -> Agent:

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         """How agents that claim for themselves hold tasks."""
 
         lease: float  # seconds
+        offline: float  # seconds without a sign of life after which an agent counts as gone
 
     class Budget(TypedDict):
         """What agents that say what they cost may cost."""
@@ -157,7 +158,7 @@ def default() -> Config:
             "on_conflict": "retry",
             "worktrees": {"keep": 86_400.0, "max_size": None, "max_count": None},
         },
-        "claims": {"lease": 1800.0},
+        "claims": {"lease": 1800.0, "offline": 3600.0},
         "budget": {
             "attempt_usd": 15.0,
             "attempt_tokens": 30_000_000,

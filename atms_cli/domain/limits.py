@@ -221,6 +221,10 @@ def _halted(scope: str, _limits: Limits, state: LimitState) -> JsonObject | None
     if about is None:
         return None
     until, reason = about["until"], about["reason"]
+    if about.get("kind") == "disabled":
+        return _limit("disabled", scope, f"{_named(scope)} is disabled" + (f" ({reason})" if reason else ""))
+    if about.get("kind") == "prompt":
+        return _limit("prompt", scope, f"{_named(scope)} cannot be told anything ({reason})")
     if until is None:
         return _limit("halted", scope, f"{_named(scope)} is halted ({reason})")
     return (

@@ -17,8 +17,10 @@ _MOST_NAME = 100
 
 def declared(task: Task) -> dict[str, str | None]:
     """Return what a task has to leave: by name the path of a file, or None for a result that it reports."""
-    given = task["context"]["outputs"]
-    return {name: path for name, path in given.items() if path is None or isinstance(path, str)}
+    given: object = task["context"]["outputs"]
+    # A task that was imported may have anything there.
+    named = given if isinstance(given, dict) else {}
+    return {name: path for name, path in named.items() if path is None or isinstance(path, str)}
 
 
 def check(outputs: Mapping[str, Json]) -> None:

@@ -107,12 +107,17 @@ def about_task(task: Task, gates: Sequence[str]) -> JsonObject:
         "related_issues": metadata["related_issues"],
         "required_tools": context["required_tools"],
         "working_directory": context["working_directory"] or "",
-        "constraints": {**context["constraints"]},
-        "inputs": context["inputs"],
+        "constraints": _mapping(context["constraints"]),
+        "inputs": _mapping(context["inputs"]),
         "outputs": {**outputs.declared(task)},
         "estimated_effort": task["estimated_effort"],
-        "properties": metadata["properties"],
+        "properties": _mapping(metadata["properties"]),
     }
+
+
+def _mapping(value: object) -> JsonObject:
+    """Return a mapping as it is; a task that was imported may have anything in its place."""
+    return value if isinstance(value, dict) else {}
 
 
 def about_feature(feature: Mapping[str, Json]) -> JsonObject:

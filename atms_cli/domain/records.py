@@ -212,6 +212,7 @@ class Agent(TypedDict):
     last_heartbeat: str | None
     active: NotRequired[int]
     halted: NotRequired[JsonObject | None]  # why nothing is given to it, and until when
+    disabled: NotRequired[JsonObject | None]  # that a person has disabled it, and why
 
 
 class Attempt(TypedDict):
@@ -228,6 +229,7 @@ class Attempt(TypedDict):
     ended_at: str | None
     usage: NotRequired[JsonObject]  # tokens and cost, of agents that say so
     resources: NotRequired[JsonObject]  # what was measured of its processes (domain/footprint.py)
+    gates: NotRequired[tuple[int, int]]  # how many passed, of how many that judged it
 
 
 class Expectation(TypedDict):

@@ -410,7 +410,11 @@ class Loop:
     def _said(limit: JsonObject) -> str:
         if limit["until"]:
             return f"{limit['text']} until {limit['until']}"
-        return f"{limit['text']}; {dispatch.way_on(limit)}" if limit["kind"] == "halted" else str(limit["text"])
+        return (
+            f"{limit['text']}; {dispatch.way_on(limit)}"
+            if limit["kind"] in ("halted", "disabled", "prompt")
+            else str(limit["text"])
+        )
 
 
 class _Signals:

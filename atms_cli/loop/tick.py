@@ -11,6 +11,7 @@ from atms_cli.loop.apart import Apart
 from atms_cli.loop.work import Ended, Order, Work
 from atms_cli.services import attempts, dispatch, measures, recurrence
 from atms_cli.services import gates as gate_service
+from atms_cli.services.agents import notice_silence
 from atms_cli.services.consequences import follow
 from atms_cli.services.watching import Watch
 
@@ -126,7 +127,7 @@ class Desk:
             return
         self._looked_after = now
         tx.queue(self.ws.config["queue"])
-        for news in measures.check_alerts(self.ws, tx):
+        for news in [*measures.check_alerts(self.ws, tx), *notice_silence(self.ws, tx)]:
             self._report(news)
 
     def load(self) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from atms_cli.domain import lanes, limits, matching
-from atms_cli.domain.agent import DRIVERLESS, SHELL
+from atms_cli.domain.agent import DRIVERLESS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,30 +68,19 @@ class Throttle:
 def _halted(ws: Workspace, read: ReadModel, force: Sequence[Agent], now: str) -> dict[str, JsonObject]:
     """Return the agents, by their scope, that get nothing more for now, with the reason and the end if known."""
     halted = {f"agent {name}": about for name, about in read.switches("halted").items()}
-    halted |= _untold(ws, force)
+    if ws.config["execution"]["prompt"] or any(agent["prompt"] for agent in force):
+        from atms_cli.services.agents import untold
+
+        wrong = {agent["name"]: words for agent in force if (words := untold(ws, agent)) is not None}
+        for name, words in wrong.items():
+            halted[f"agent {name}"] = {"kind": "prompt", "reason": words, "until": None, "times": 0}
+    for name, about in read.switches("disabled").items():
+        halted[f"agent {name}"] = {"kind": "disabled", "reason": about["reason"], "until": None, "times": 0}
     if all(agent["kind"] in DRIVERLESS for agent in force):
         return halted
     from atms_cli.services import budget
 
     return {**halted, **budget.of_day(ws, read, force, now)}
-
-
-def _untold(ws: Workspace, force: Sequence[Agent]) -> dict[str, JsonObject]:
-    """Return the agents, by their scope, that could not be told anything, since their templates cannot be filled in."""
-    untold: dict[str, JsonObject] = {}
-    for agent in force:
-        if (
-            agent["kind"] == "pull"
-            or agent["name"] == SHELL
-            or not (agent["prompt"] or ws.config["execution"]["prompt"])
-        ):
-            continue
-        from atms_cli.services import prompts
-
-        wrong = prompts.problem(ws, agent)
-        if wrong is not None:
-            untold[f"agent {agent['name']}"] = {"kind": "prompt", "reason": wrong, "until": None, "times": 0}
-    return untold
 
 
 def _scopes(queue: QueueSettings) -> list[tuple[str, LaneSettings]]:
@@ -227,6 +216,10 @@ def way_on(limit: JsonObject) -> str:
     """Say what to do about a limit."""
     if limit["kind"] == "paused":
         return "go on with: atms queue resume"
+    if limit["kind"] == "disabled":
+        return f"let it work again: atms agent enable {str(limit['scope']).partition(' ')[2]}"
+    if limit["kind"] == "prompt":
+        return "mend its template; see: atms config validate"
     if limit["kind"] == "halted" and not limit["until"]:
         return f"when that is mended: atms agent resume {str(limit['scope']).partition(' ')[2]}"
     return f"try again after {limit['until']}" if limit["until"] else "try again when a task has ended"

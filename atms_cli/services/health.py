@@ -9,6 +9,8 @@ from atms_cli.services import agents, queue, tidying
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from atms_cli.domain.records import JsonObject
     from atms_cli.ports import Workspace
 
@@ -34,10 +36,21 @@ def status(ws: Workspace) -> JsonObject:
         "workspace": ws.root,
         "tasks": {"total": sum(by_status.values()), "by_status": by_status},
         "queue": queue.status(ws),
-        "agents": {"total": len(everyone), "busy": sum(bool(agent["active"]) for agent in everyone)},
+        "agents": {
+            "total": len(everyone),
+            "busy": sum(bool(agent["active"]) for agent in everyone),
+            "by_status": _counted(agent["status"] for agent in everyone),
+        },
         "runner": ws.loop_holder(),
         "in_flight": len(left_over),
     }
+
+
+def _counted(names: Iterable[str]) -> JsonObject:
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+    return {**counts}
 
 
 def doctor(ws: Workspace) -> list[JsonObject]:

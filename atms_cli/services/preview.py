@@ -41,8 +41,9 @@ def of(ws: Workspace, named: str) -> JsonObject:
 
 
 def _who(ws: Workspace, read: ReadModel, task: Task) -> Agent:
-    """Return who would be told: who asks, if that is an agent, else whom `atms run` would choose, else anybody."""
+    """Return who would be told: the agent that asks or is asked for, else whom `atms run` would choose, else anybody."""
+    name = ws.agent or task["agent"]
+    if name is not None:
+        return known(ws, read).get(name) or agents.anonymous(name)
     force = attempts.workforce(ws, read, ws.config["execution"]["jobs"], ())
-    if ws.agent is not None:
-        return known(ws, read).get(ws.agent) or agents.anonymous(ws.agent)
     return Balance(ws, read, force).choose(force, task, {}) or agents.anonymous(ws.actor)

@@ -56,12 +56,6 @@ def template_of(ws: Workspace, agent: Agent) -> str | None:
     return agent["prompt"] or ws.config["execution"]["prompt"]
 
 
-def problem(ws: Workspace, agent: Agent) -> str | None:
-    """Say why an agent could not be told anything, or None."""
-    template = template_of(ws, agent)
-    return None if template is None else ws.templates.problem(template)
-
-
 def check(ws: Workspace) -> None:
     """Refuse settings by which nobody could be told anything.
 

@@ -286,13 +286,13 @@ def _held_back(ws: Workspace, read: ReadModel, task: Task, now: str) -> list[Jso
 
 def _busy(throttle: Throttle, agent: Agent, task: Task, load: Mapping[str, int]) -> JsonObject | None:
     """Return why an agent that may take a task cannot now."""
-    running = load.get(agent["name"], 0)
-    if running >= agent["max_concurrent"]:
+    running, limit = load.get(agent["name"], 0), throttle.of(task, lanes.name_of(task), agent["name"])
+    if limit is None and running >= agent["max_concurrent"]:
         return {
             "kind": "agent",
             "text": f"{agent['name']} is at work on {running} of at most {agent['max_concurrent']} tasks",
         }
-    return throttle.of(task, lanes.name_of(task), agent["name"])
+    return limit
 
 
 def _rank(ws: Workspace, read: ReadModel, task_id: str) -> JsonObject:

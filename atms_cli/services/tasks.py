@@ -342,11 +342,12 @@ def release(ws: Workspace, task_ids: Sequence[str], reason: str | None, token: s
 
 def heartbeat(ws: Workspace, task_id: str, *, token: str | None, lease_s: float | None) -> Task:
     """Keep a claim alive; return the task with its lease as it now stands."""
+    from atms_cli.services import presence
 
     def decide(task: Task, tx: Transaction) -> list[Fact]:
         name = worker(ws, None)
         decisions.guard(task, name, token, tx.now)
-        tx.beat(name)
+        presence.hear_of(tx, name)
         if task["lease"] is None and task["run"] is not None:
             # Held by `atms run`, which looks for such signs of life of its agents.
             from atms_cli.services.progress import note_said
@@ -365,10 +366,15 @@ def claim(ws: Workspace, task_id: str | None, *, agent: str | None, lease_s: flo
         NothingToDoError: nothing in the queue is for this agent now.
 
     """
+    from atms_cli.services import presence
+
     name = worker(ws, agent)
     with ws.store.writing(ws.actor) as tx:
-        for stale in tx.read.expired(tx.now):
+        expired = tx.read.expired(tx.now)
+        for stale in expired:
             tx.record(decisions.expire(tx.read.task(stale), tx.now))
+        if task_id and name in tx.read.switches("disabled"):
+            raise ConflictError(f"agent `{name}` is disabled", f"let it work again: atms agent enable {name}")
         chosen = tx.read.task(task_id) if task_id else _best(ws, tx, name)
         lease: Lease = {
             "agent": name, "token": ws.ids.token(), "expires_at": moment.plus(tx.now, lease_s or ws.config["claims"]["lease"]),
@@ -380,7 +386,11 @@ def claim(ws: Workspace, task_id: str | None, *, agent: str | None, lease_s: flo
         claimed: Task | None = chosen
         for event in tx.record(decisions.claim(chosen, lease, blocked_by, tx.now)):
             claimed = tasks.evolve(claimed, event)
-        tx.beat(name)
+        presence.hear_of(tx, name)
+        if expired:
+            from atms_cli.services.agents import notice_silence
+
+            notice_silence(ws, tx)
         if ws.config["queue"]["lanes"] or chosen["lane"]:
             tx.gave(lanes.name_of(chosen))
     # Only now is it on the disk.

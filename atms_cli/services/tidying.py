@@ -6,7 +6,7 @@ from atms_cli.domain.task import CLOSED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from atms_cli.domain.records import JsonObject
+    from atms_cli.domain.records import JsonObject, Task
     from atms_cli.ports import ReadModel, Workspace
 
 #: The loop looks no more often.
@@ -47,7 +47,15 @@ def _may_go(read: ReadModel, run: str, age_s: float) -> bool:
     task_id = read.task_of_run(run)
     if task_id is None:
         return age_s > _YOUNG_S
-    return read.task(task_id)["status"] in (*CLOSED, "failed")
+    task = read.task(task_id)
+    return task["status"] in (*CLOSED, "failed") and not _is_waited_for(read, task, run)
+
+
+def _is_waited_for(read: ReadModel, task: Task, run: str) -> bool:
+    """Return whether a run keeps files that a task has left for others that are still open."""
+    left = (task["result"] or {}).get("outputs")
+    is_kept_here = any(f"/{run}/" in str(file["at"]) for file in left) if isinstance(left, list) else False
+    return is_kept_here and bool(read.waiting_on(task["id"]))
 
 
 def measure(ws: Workspace) -> JsonObject:

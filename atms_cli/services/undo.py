@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 #: How many of the newest events are looked through for changes to take back.
 _REACH = 10_000
 
+#: Only noted: what a setting was stands in nobody's events, and who was heard of was.
+_NOTED = ("settings.", "agent.offline", "agent.recovered")
+_SWITCHES = ("agent.disabled", "agent.enabled")
+
 
 def undo(ws: Workspace, count: int) -> list[JsonObject]:
     """Take back the last changes that this person made here, newest first; all of them or none.
@@ -56,8 +60,7 @@ def _changes(events: Sequence[Event], actor: str) -> list[list[Event]]:
         if event["actor"] == actor
         and event["id"] not in undone
         and not _undone_by(event)
-        # That a setting was changed is only noted; what it was stands in nobody's events.
-        and not event["type"].startswith("settings.")
+        and not event["type"].startswith(_NOTED)
     ]
     return [list(group) for _, group in groupby(reversed(own), key=lambda event: event["at"])]
 
@@ -91,7 +94,11 @@ def _inverse(tx: Transaction, key: str, events: Sequence[Event], taken_back: set
     first = min(event["id"] for event in events)
     place = next(number for number, event in enumerate(history) if event["id"] == first)
     gone = taken_back | {str(each) for event in history for each in _undone_by(event)}
-    since = [event for event in history[place + 1 :] if event["id"] not in gone and not _undone_by(event)]
+    since = [
+        event
+        for event in history[place + 1 :]
+        if event["id"] not in gone and not _undone_by(event) and not event["type"].startswith(_NOTED)
+    ]
     if since:
         raise ConflictError(
             f"`{key}` has changed since: {since[-1]['type']} by {since[-1]['actor']}", f"see: atms log {key}"
@@ -102,7 +109,8 @@ def _inverse(tx: Transaction, key: str, events: Sequence[Event], taken_back: set
     if kind == "task":
         return _task_as_before(tx, key, before, undoes)
     if kind == "agent":
-        return [_agent_as_before(key, before, undoes)]
+        is_switched = all(event["type"] in _SWITCHES for event in events)
+        return [(_switched_as_before if is_switched else _agent_as_before)(key, before, undoes)]
     if kind == "queue":
         paused = bool(before) and before[-1]["type"] == "queue.paused"
         return [
@@ -121,6 +129,14 @@ def _task_as_before(tx: Transaction, key: str, events: Sequence[Event], undoes: 
     if before is None and tx.read.waiting_on(key):
         raise ConflictError(f"other tasks wait for `{key}`", f"see: atms task show {key}")
     return [decisions.restored(present, before, undoes)]
+
+
+def _switched_as_before(name: str, events: Sequence[Event], undoes: JsonObject) -> Fact:
+    """Disable an agent, or enable it, as the last such change before had it."""
+    last = next((event for event in reversed(events) if event["type"] in (*_SWITCHES, "agent.removed")), None)
+    if last is None or last["type"] != "agent.disabled":
+        return "agent.enabled", name, undoes
+    return "agent.disabled", name, {**last["data"], **undoes}
 
 
 def _agent_as_before(name: str, events: Sequence[Event], undoes: JsonObject) -> Fact:

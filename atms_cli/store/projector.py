@@ -52,7 +52,11 @@ _SWITCHES: dict[str, tuple[tuple[str, bool], ...]] = {
     "queue.calmed": (("alerted", False),),
     "agent.halted": (("halted", True),),
     "agent.resumed": (("halted", False),),
-    "agent.removed": (("halted", False),),
+    "agent.disabled": (("disabled", True),),
+    "agent.enabled": (("disabled", False),),
+    "agent.offline": (("offline", True),),
+    "agent.recovered": (("offline", False),),
+    "agent.removed": (("halted", False), ("disabled", False), ("offline", False)),
 }
 
 
@@ -194,6 +198,7 @@ class Projector:
             "exit_code": code, "reason": event["data"].get("reason"), "ended_at": event["at"],
             **({"usage": usage} if usage else {}),
             **_resources(result),
+            **({"gates": judged} if (judged := _judged(result)) else {}),
         }  # fmt: skip
         self._replace_attempt(attempt)
 
@@ -219,7 +224,7 @@ class Projector:
 
         if event["type"] in _SWITCHES:
             self._switch(event, event["key"])
-        if event["type"] in ("agent.halted", "agent.resumed"):
+        if event["type"] not in ("agent.registered", "agent.removed"):
             return
         is_newest, row = self._is_newest(event), self._run(sql.AGENT, (event["key"],)).fetchone()
         agent: Agent | None = decode(row[0]) if is_newest and row is not None else None
@@ -386,6 +391,14 @@ class Projector:
 def _kinds(task: Task) -> dict[str, str]:
     """Return what a task waits for, with the kinds."""
     return {need: tasks.dependency_kind(task, need) for need in task["dependencies"]}
+
+
+def _judged(result: Json) -> list[int] | None:
+    """Return how many gates passed, of how many that judged an attempt."""
+    verdict = result.get("validation") if isinstance(result, dict) else None
+    gates = verdict.get("gates") if isinstance(verdict, dict) else None
+    statuses = [gate["status"] for gate in gates if gate["status"] != "skipped"] if isinstance(gates, list) else []
+    return [statuses.count("passed"), len(statuses)] if statuses else None
 
 
 def task_row(task: Task, born: str, last: str, blockers: int, group: str | None) -> tuple[object, ...]:

@@ -363,6 +363,9 @@ class Claims(_Section):
     lease: Annotated[Duration, Meta(description="A claim ends after so long without a heartbeat.")] = _DEFAULT[
         "claims"
     ]["lease"]
+    offline: Annotated[
+        Duration, Meta(description="An agent that has given no sign of life for so long counts as offline.")
+    ] = _DEFAULT["claims"]["offline"]
 
 
 class Price(_Section):

@@ -385,3 +385,41 @@ def test_changes_of_settings_are_on_record(atms: Atms) -> None:
         "queue.ageing set to 1h",
         "gate must removed",
     ]
+
+
+def test_agents_are_disabled_drained_and_enabled(atms: Atms) -> None:
+    atms("agent", "register", "eve", "--max", "2")
+    one = atms.add("One")
+    atms("task", "claim", "--agent", "eve")
+    atms("agent", "drain", "eve", "--reason", "night")
+    assert atms("task", "claim", "--agent", "eve", code=6).err == (
+        "error: the agent eve is disabled (night)\nhint: let it work again: atms agent enable eve\n"
+    )
+    assert atms.task(one)["status"] == "assigned"
+    assert "terminated" in atms("agent", "disable", "eve").out
+    assert atms.task(one)["status"] == "queued"
+    assert "1 terminated" in atms("status").out
+    assert atms.json("status")["agents"]["by_status"] == {"terminated": 1}
+    assert "terminated" in atms("agent", "show", "eve").out
+    atms("agent", "enable", "eve")
+    assert atms.json("task", "claim", "--agent", "eve")["id"] == one
+    assert "agents cannot disable" in atms("agent", "disable", "eve", code=1, env={"ATMS_AGENT": "eve"}).err
+
+
+def test_how_agents_do_is_told_for_all_or_some(atms: Atms) -> None:
+    assert atms("agent", "stats").err == "no agent has made an attempt yet\n"
+    atms("gate", "add", "there", "--command", "test -e there || { touch there; exit 1; }")
+    atms("config", "set", "execution.retry_delay", "0.1")
+    atms.add("Work", "--command", "true")
+    atms("agent", "register", "eve")
+    atms("run", "--drain")
+    (shell,) = atms.json("agent", "stats")
+    assert {name: shell[name] for name in ("name", "attempts", "completed", "retries", "success_rate", "gate_pass_rate")} == {
+        "name": "shell", "attempts": 2, "completed": 1, "retries": 1, "success_rate": 0.5, "gate_pass_rate": 0.5,
+    }  # fmt: skip
+    header, row = atms("agent", "stats").lines
+    assert header.split()[:4] == ["NAME", "ATTEMPTS", "COMPLETED", "SUCCESS"]
+    assert row.split()[:5] == ["shell", "2", "1", "50%", "1"]
+    assert [each["attempts"] for each in atms.json("agent", "stats", "eve", "shell")] == [0, 2]
+    assert "no agent `adam`" in atms("agent", "stats", "adam", code=4).err
+    assert "0 attempts" not in atms("agent", "show", "eve").out

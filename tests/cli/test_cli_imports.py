@@ -68,6 +68,22 @@ def test_a_hot_command_imports_nothing_more_with_settings_that_were_compiled(atm
     assert foreign <= STORE
 
 
+def test_a_loop_on_commands_imports_no_templates(atms: Atms) -> None:
+    atms("agent", "register", "bob", "--command", "true")
+    atms.add("One", "--command", "true")
+    modules = imported(atms, "run", "--drain")
+    assert "jinja2" not in modules
+    assert "atms_cli.loop.forever" in modules
+
+
+def test_how_things_are_is_as_cheap_with_agents(atms: Atms) -> None:
+    atms("agent", "register", "bob", "--command", "true")
+    atms("agent", "register", "eve")
+    for words in (["status"], ["task", "claim", atms.add("One"), "--agent", "eve"]):
+        foreign = {name for name in imported(atms, *words) if name.partition(".")[0] != "atms_cli"}
+        assert foreign <= STORE
+
+
 def test_the_version_needs_no_workspace_and_no_store(bare: Atms) -> None:
     modules = imported(bare, "version")
     assert not any(name.startswith(("atms_cli.store", "atms_cli.services")) for name in modules)

@@ -38,4 +38,12 @@ def test_attempts_are_counted_timed_and_paid() -> None:
     ])  # fmt: skip
     assert (done["attempts"], done["tasks"], done["succeeded"], done["failed"], done["released"]) == (5, 4, 2, 1, 1)
     assert (done["success_rate"], done["median_s"]) == (0.667, 20.0), "what was released says nothing"
+    assert (done["completed"], done["gates"], done["gate_pass_rate"]) == (2, 0, None)
     assert (done["tokens"], done["cost_usd"], done["cost_per_success_usd"]) == (330, 2.0, 1.0)
+
+
+def test_retries_and_gates_are_counted() -> None:
+    first: Attempt = {**attempt("t1", "failed", 10), "gates": (1, 2)}
+    second: Attempt = {**attempt("t1", "succeeded", 10), "number": 2, "gates": (2, 2)}
+    done = performance.of([first, second, attempt("t2", "succeeded", 5)])
+    assert (done["retries"], done["gates"], done["gate_pass_rate"]) == (1, 4, 0.75)

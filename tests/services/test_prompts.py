@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from atms_cli.domain.prompt import VARIABLES
 from atms_cli.errors import PromptError
 from atms_cli.services import agents, attempts, dispatch, health, preview, prompts, tasks
 from tests.fakes import FakeWorkspace
@@ -176,6 +177,11 @@ def test_who_asks_is_who_is_told(ws: FakeWorkspace) -> None:
     assert preview.of(ws.acting_as("petra"), one)["prompt"] == "petra (pull)\n"
 
 
+def test_what_was_imported_may_be_anything(ws: FakeWorkspace) -> None:
+    one = add(ws, context={"inputs": ["a"], "outputs": "b", "constraints": 3}, metadata={"properties": None})
+    assert told(ws, one).startswith("# Work\n\nTask ")
+
+
 def upcoming(ws: FakeWorkspace) -> list[str]:
     with ws.store.writing("loop") as tx:
         force = attempts.workforce(ws, tx.read, 2, [])
@@ -210,3 +216,17 @@ def test_what_is_only_wrong_when_it_is_filled_in_halts_the_agent_and_costs_the_t
     assert agents.one(ws, "worker")["status"] == "error"
     assert "owner" in str(task["reason"])
     assert json.loads(json.dumps(task)) == task
+
+
+def test_templates_find_what_the_table_of_variables_says(ws: FakeWorkspace) -> None:
+    """The reference is made from that table, and templates are held against it."""
+    one = add(ws, "First")
+    two = add(ws, "Second", after=(one,), feature_id="f1")
+    ws.templates.files |= {"AGENTS.md": "a", "all.md": "\n".join(f"{{{{ {name} | json }}}}" for name in VARIABLES)}
+    ws.config["execution"]["prompt"] = "all.md"
+    fails(ws, two, "exit code 1", {"log": "r1/output.log"})
+    found = dict(zip(VARIABLES, map(json.loads, told(ws, two).splitlines()), strict=True))
+    for name, shape in VARIABLES.items():
+        (members,) = shape if isinstance(shape, list) else (shape,)
+        (value,) = found[name] if isinstance(shape, list) else (found[name],)
+        assert value.keys() == members.keys(), name

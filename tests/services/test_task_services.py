@@ -424,7 +424,7 @@ def test_numbers(ws: FakeWorkspace) -> None:
     assert isinstance(counted, dict)
     assert counted["total"] == 4
     assert (counted["by_status"]["queued"], counted["by_status"]["created"]) == (2, 1)
-    assert whole["agents"] == {"total": 1, "busy": 1}
+    assert whole["agents"] == {"total": 1, "busy": 1, "by_status": {"busy": 1}}
     assert health.doctor(ws) == []
 
 
@@ -456,7 +456,7 @@ def test_agents_of_both_kinds(ws: FakeWorkspace) -> None:
     agents.register(ws, "anton", {"kind": "pull"})
     agents.register(ws, "anton", {"kind": "pull"})
     assert [(agent["name"], agent["source"], agent["status"]) for agent in agents.everyone(ws)] == [
-        ("anton", "registered", "idle"), ("carla", "atms.yaml", "idle"),
+        ("anton", "registered", "initializing"), ("carla", "atms.yaml", "idle"),
     ]  # fmt: skip
     tasks.claim(ws, add(ws), agent="carla", lease_s=None)
     assert agents.one(ws, "carla")["status"] == "active"

@@ -38,6 +38,20 @@ def test_what_is_old_goes_unless_its_task_goes_on(ws: FakeWorkspace) -> None:
     assert left(ws) == {young, going_on}
 
 
+def test_what_a_task_has_left_stays_while_others_wait_for_it(ws: FakeWorkspace) -> None:
+    run = attempt(ws, 31)
+    (task_id,) = [task["id"] for task in ws.store.reading().of_status("completed")]
+    kept = {
+        "outputs": [{"name": "report", "path": "r", "at": f"/nowhere/runs/{run}/output-0-r", "size": 1, "sha256": "x"}]
+    }
+    with ws.store.writing("ann") as tx:
+        tx.record([("task.restored", task_id, {"fields": {"result": kept}})])
+    waiting = tasks.add(ws, {"title": "Use it"}, after=[task_id], draft=False)["id"]
+    assert tidying.tidy(ws)["runs"] == 0
+    tasks.cancel(ws, [waiting], None)
+    assert tidying.tidy(ws)["runs"] == 1
+
+
 def test_what_is_too_much_goes_oldest_first(ws: FakeWorkspace) -> None:
     ws.config["execution"]["logs_total"] = 25
     attempt(ws, 3)
