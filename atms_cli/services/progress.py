@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from atms_cli.domain import decisions
 from atms_cli.errors import AtmsError, UsageError
+from atms_cli.services.presence import hear_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def say(ws: Workspace, named: str, percent: float | None, note: str | None, toke
         attempts = tx.read.attempts(task["id"])
         if task["status"] not in ("in_progress", "validating") or not attempts:
             raise AtmsError(f"nobody works on `{task['id']}`", f"begin first: atms task start {task['id']}")
-        tx.beat(ws.agent or ws.actor)
+        hear_of(tx, ws.agent or ws.actor)
         now = tx.now
     return {"task": task["id"], **note_said(ws, attempts[-1]["run"], now, percent, note)}
 

@@ -101,6 +101,10 @@ class Balance(str):
 
 class AfterTimeout(str):
     """What comes after an attempt that took too long."""
+
+    __slots__ = ()
+
+
 class Category(str):
     """What a task is about."""
 
