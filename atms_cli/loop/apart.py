@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from atms_cli.domain import attempt
 from atms_cli.errors import AtmsError
-from atms_cli.loop.work import Ended, Made, Merged, Order
+from atms_cli.loop.work import Ended, Made, Merged
 from atms_cli.services import attempts, isolation
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ class Apart:
         self._is_merging = False
         #: Attempts that wait for git.
         self._pending: set[str] = set()
-        self._orders: list[Order] = []
+        self._orders: list[JsonObject] = []
         #: By the ids of their processes.
         self._handing: dict[str, Merged] = {}
         self._tearing: dict[str, Callable[[], None]] = {}
@@ -57,7 +57,7 @@ class Apart:
         merged, self._merged = self._merged, []
         return merged
 
-    def take_orders(self) -> list[Order]:
+    def take_orders(self) -> list[JsonObject]:
         """Return, once, the commands that are to be started."""
         orders, self._orders = self._orders, []
         return orders
@@ -138,11 +138,7 @@ class Apart:
     def _hand_over(self, work: Work, merge: JsonObject) -> None:
         launch = isolation.hand_over(self._ws, work.task, work.run, self._ws.ids.token(), merge)
         self._handing[str(launch["id"])] = Merged(work, merge)
-        self._order(work.run, launch)
-
-    def _order(self, run: str, launch: JsonObject) -> None:
-        record = self._ws.run_files.prepare(f"{run}/{str(launch['id']).partition('.')[2]}")
-        self._orders.append(Order(launch, record))
+        self._orders.append(launch)
 
     def end(self, ended: Ended) -> bool:
         """Take note of a command that has ended; return whether it was one of these."""
@@ -189,7 +185,7 @@ class Apart:
             remove()
         else:
             self._tearing[str(launch["id"])] = remove
-            self._order(run, launch)
+            self._orders.append(launch)
 
     def _cleaned_up(self, task_id: str, kept: str | AtmsError | None) -> None:
         if kept is not None:

@@ -23,7 +23,7 @@ from atms_cli.errors import (
 from atms_cli.loop.chores import Chores
 from atms_cli.loop.recovery import recover
 from atms_cli.loop.tick import Desk
-from atms_cli.loop.work import Ended, Order
+from atms_cli.loop.work import Ended
 from atms_cli.services import agents, attempts, dispatch, drivers, features, health, prompts, tidying
 from atms_cli.store import paths
 from atms_cli.store.lock import Lock, holder
@@ -153,9 +153,8 @@ class Loop:
 
     def _take_over(self) -> None:
         """Start a keeper, and take up what an earlier one left."""
-        self._keeper = Keeper.start(
-            join(self._ws.directory, paths.KEEPER_LOCK), join(self._ws.directory, paths.KEEPER_LOG)
-        )
+        places = (join(self._ws.directory, name) for name in (paths.KEEPER_LOCK, paths.KEEPER_LOG, paths.LEDGERS))
+        self._keeper = Keeper.start(*places)
         self._keeper.wait_ready(_KEEPER_TIMEOUT_S)
         ended, orders = recover(self._ws, self._desk, self._keeper)
         self._ended += ended
@@ -227,9 +226,9 @@ class Loop:
             return 0
         return 1 - self._desk.counts["started"] if self._plan.once else self._desk.jobs
 
-    def _send(self, orders: Sequence[Order]) -> None:
+    def _send(self, orders: Sequence[JsonObject]) -> None:
         for order in orders:
-            self._keeper.run(Launch.from_json(order.launch), order.record)
+            self._keeper.run(Launch.from_json(order))
 
     def _is_over(self) -> bool:
         if self._desk.works or self._ended or self._desk.apart.is_busy():

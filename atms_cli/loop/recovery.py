@@ -4,33 +4,36 @@ from __future__ import annotations
 
 from atms_cli.domain import agent as agents
 from atms_cli.errors import UsageError
-from atms_cli.loop.work import Ended, Order, Work
+from atms_cli.loop.work import Ended, Work
 from atms_cli.services import attempts
 from atms_cli.services.agents import known
 from atms_cli.system.launch import Outcome
-from atms_cli.system.record import describe
+from atms_cli.system.ledger import describe_all, forget
 from atms_cli.system.tree import age_s, kill_marked, marked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from atms_cli.domain.records import Task
+    from atms_cli.domain.records import JsonObject, Task
     from atms_cli.loop.tick import Desk
     from atms_cli.ports import Workspace
     from atms_cli.system.keeper_client import Keeper
+    from atms_cli.system.ledger import Record
 
 #: For what is adopted when its time is over already.
 _LEAST_TIME_S = 0.001
 
 
-def recover(ws: Workspace, desk: Desk, keeper: Keeper) -> tuple[list[Ended], list[Order]]:
+def recover(ws: Workspace, desk: Desk, keeper: Keeper) -> tuple[list[Ended], list[JsonObject]]:
     """Return what has ended meanwhile and which gates to run again. Call it when the keeper is ready.
 
     From that moment no older keeper starts anything, so what is on record and what is marked is all there is.
     """
     left = attempts.left_over(ws.store.reading())
-    found = marked([str(task["run"]) for task in left]) if left else {}
+    runs = [str(task["run"]) for task in left]
+    found, records = (marked(runs), describe_all(keeper.ledgers, runs)) if left else ({}, {})
+    forget(keeper.ledgers, runs)
     ended: list[Ended] = []
-    orders: list[Order] = []
+    orders: list[JsonObject] = []
     for task in left:
         run = str(task["run"])
         start = _taken_up(ws, task)
@@ -42,22 +45,22 @@ def recover(ws: Workspace, desk: Desk, keeper: Keeper) -> tuple[list[Ended], lis
         if task["status"] == "validating":
             kill_marked(run)
             orders += desk.judge_again(work)
-        elif not _take_up(ws, desk, keeper, work, ended, is_marked=bool(found.get(run))):
+        elif not _take_up(ws, desk, keeper, work, ended, records[run], is_marked=bool(found.get(run))):
             _put_back(ws, task)
     return ended, orders
 
 
-def _take_up(ws: Workspace, desk: Desk, keeper: Keeper, work: Work, ended: list[Ended], *, is_marked: bool) -> bool:
+def _take_up(
+    ws: Workspace, desk: Desk, keeper: Keeper, work: Work, ended: list[Ended], record: Record, *, is_marked: bool
+) -> bool:
     """Settle or adopt one attempt; return False if it never began."""
-    directory = ws.run_files.path(work.run, "").rstrip("/")
-    record = describe(directory)
     if record.outcome is not None:
         ended.append(Ended(work.run, record.outcome.to_json()))
     elif record.process is not None:
         output, most = ws.run_files.path(work.run, attempts.OUTPUT), ws.config["execution"]["log_max"]
         limit = work.task["timeout"] or ws.config["execution"]["timeout"]
         left_s = max(_LEAST_TIME_S, limit - age_s(record.process.start_time, ws.clock.now_ms()))
-        keeper.adopt(record.process, directory, timeout_s=left_s, output=output, output_max=most)
+        keeper.adopt(record.process, timeout_s=left_s, output=output, output_max=most)
     elif record.is_claimed or is_marked:
         # It may have begun, or even ended, but its keeper died before it could write that down.
         kill_marked(work.run)

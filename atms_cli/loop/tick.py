@@ -8,7 +8,7 @@ from atms_cli.domain import gate as gates
 from atms_cli.domain.watching import Limit
 from atms_cli.errors import AtmsError, PromptError
 from atms_cli.loop.apart import Apart
-from atms_cli.loop.work import Ended, Order, Work
+from atms_cli.loop.work import Ended, Work
 from atms_cli.services import attempts, dispatch, measures, recurrence
 from atms_cli.services import gates as gate_service
 from atms_cli.services.agents import notice_silence
@@ -137,9 +137,9 @@ class Desk:
             load[work.agent["name"]] = load.get(work.agent["name"], 0) + 1
         return load
 
-    def orders(self, starts: Sequence[attempts.Start]) -> list[Order]:
+    def orders(self, starts: Sequence[attempts.Start]) -> list[JsonObject]:
         """Return the commands that follow from a turn, now that it is durable."""
-        orders: list[Order] = []
+        orders: list[JsonObject] = []
         for work, judges in self._to_judge:
             orders += self._gate_orders(work, judges)
         for start in starts:
@@ -152,7 +152,7 @@ class Desk:
             orders += self._begun(made)
         return orders + self.apart.take_orders()
 
-    def _begun(self, made: Made) -> list[Order]:
+    def _begun(self, made: Made) -> list[JsonObject]:
         """Return the command of an attempt whose worktree is there, unless it is not wanted any more."""
         run = made.start.run
         if made.error is not None:
@@ -163,16 +163,17 @@ class Desk:
             return self._launched(made.start, made.tree, is_set_up=made.is_set_up)
         return []
 
-    def _launched(self, start: attempts.Start, tree: str, *, is_set_up: bool = True) -> list[Order]:
+    def _launched(self, start: attempts.Start, tree: str, *, is_set_up: bool = True) -> list[JsonObject]:
         try:
             launch = attempts.launch(self.ws, start, tree, is_set_up=is_set_up)
             self.watch.begin(start)
-            return [Order(launch, self.ws.run_files.prepare(start.run))]
+            self.ws.run_files.prepare(start.run)
         except AtmsError as error:
             words = f"{error.message}; {error.hint}" if error.hint else error.message
             untold = {"untold": True} if isinstance(error, PromptError) else {}
             self.unstartable.append(Ended(start.run, {"status": "unstartable", "error": words, **untold}))
             return []
+        return [launch]
 
     def take(self, start: attempts.Start) -> None:
         """Count an attempt as in flight."""
@@ -188,7 +189,7 @@ class Desk:
         self._processes[work.run] = work.run
         self.tell("resumed", work.task, agent=work.agent["name"], run=work.run)
 
-    def judge_again(self, work: Work) -> list[Order]:
+    def judge_again(self, work: Work) -> list[JsonObject]:
         """Return the gates of a task whose command succeeded under a loop that died; whatever they left is gone."""
         self.works[work.run] = work
         work.heard = attempts.hear(self.ws, work.start)
@@ -202,8 +203,8 @@ class Desk:
             self._to_complete.append(work)
         return []
 
-    def _gate_orders(self, work: Work, judges: Sequence[Gate]) -> list[Order]:
-        orders: list[Order] = []
+    def _gate_orders(self, work: Work, judges: Sequence[Gate]) -> list[JsonObject]:
+        orders: list[JsonObject] = []
         round_id = self.ws.ids.token()
         work.gates.clear()
         work.results.clear()
@@ -213,7 +214,7 @@ class Desk:
             launch["id"] = f"{work.run}.{judge['name']}.{round_id}"
             work.gates[str(launch["id"])] = judge
             self._processes[str(launch["id"])] = work.run
-            orders.append(Order(launch, self.ws.run_files.prepare(f"{work.run}/gates/{round_id}-{len(orders)}")))
+            orders.append(launch)
         self.tell("validating", work.task, gates=[judge["name"] for judge in judges])
         return orders
 

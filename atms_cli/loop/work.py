@@ -43,14 +43,6 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """A command to start: how, and the directory that records it."""
-
-    launch: JsonObject
-    record: str
-
-
-@dataclass(frozen=True, slots=True)
 class Made:
     """A worktree that is there, for an attempt that can begin; or why it is not."""
 

@@ -1,20 +1,20 @@
 """The keeper: starts and watches the commands of one loop, and outlives it until the last of them has ended.
 
-`python -m atms_cli.system.keeper LOCKFILE` reads requests from its standard input and writes messages to its standard
+`python -m atms_cli.system.keeper LOCKFILE LEDGERS` reads requests from its standard input and writes messages to its standard
 output, one JSON object a line; keeper_client.py is the other end.
 
-    {"op": "start", "launch": {...}, "record": DIRECTORY}
-    {"op": "adopt", "id", "pid", "start_time", "record": DIRECTORY, "timeout_s", "grace_s", "output", "output_max"}
+    {"op": "start", "launch": {...}}
+    {"op": "adopt", "id", "pid", "start_time", "timeout_s", "grace_s", "output", "output_max"}
     {"op": "kill", "id", "reason", "verdict"}    {"op": "kill_now", "id", "reason"}
 
     {"event": "ready"}    {"event": "started", "id", "pid", "start_time"}
     {"event": "refused", "id", "error"}    {"event": "ended", ...outcome}
 
 It holds the lock for as long as it may still read requests. So whoever gets the lock next knows that every start ever
-ordered from this keeper has either left its trace in a record or never will: not even a half-made child is missing,
+ordered from this keeper has either left its trace in a ledger or never will: not even a half-made child is missing,
 for it holds a copy of the lock's descriptor until its command begins. What has begun carries its marker.
 
-A record (record.py) is a directory for one start, ever.
+What it begins and sees end is written into a ledger (ledger.py).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from dataclasses import dataclass, replace
 
 from atms_cli.errors import ConflictError
 from atms_cli.system.launch import GRACE_S, Launch, Outcome, Started
+from atms_cli.system.ledger import Ledger, begun, describe, ended
 from atms_cli.system.process import Processes
-from atms_cli.system.record import begun, claim, conclude, describe, ended
 from atms_cli.system.tree import start_time
 
 TYPE_CHECKING = False
@@ -56,14 +56,15 @@ class _Awaited:
     """An adopted tree that has ended; its outcome should come from the keeper that started it."""
 
     outcome: Outcome
-    directory: str
+    ledgers: str
     give_up_at: float
 
     def settled(self) -> Outcome | None:
         """Give the outcome once it is known or nobody is left who could tell."""
         # Asked first: a keeper that dies after this has either written its record by the time we read, or never will.
-        may_come = time.monotonic() < self.give_up_at and describe(self.directory).is_kept()
-        recorded = describe(self.directory).outcome
+        run_id = self.outcome.id
+        may_come = time.monotonic() < self.give_up_at and describe(self.ledgers, run_id).is_kept()
+        recorded = describe(self.ledgers, run_id).outcome
         if recorded is None:
             return None if may_come else self.outcome
         if self.outcome.status == "vanished":
@@ -74,20 +75,21 @@ class _Awaited:
 class _Keeper:
     """The loop over requests, processes and messages."""
 
-    def __init__(self, lock: int) -> None:
+    def __init__(self, lock: int, ledgers: str) -> None:
         self._lock = lock
+        self._ledgers = ledgers
+        self._ledger = Ledger(ledgers, start_time(os.getpid()) or 0)
         self._processes = Processes()
-        #: Where the end of each of our own children is recorded.
-        self._own: dict[str, str] = {}
-        #: Where others record the end of each adopted one.
-        self._adopted: dict[str, str] = {}
+        #: Our own children, whose ends we record.
+        self._own: set[str] = set()
+        #: Those that another keeper started and records.
+        self._adopted: set[str] = set()
         self._awaited: list[_Awaited] = []
         self._unread = b""
         self._unsent = b""
         self._is_read = True
         self._is_heard = True
         self._is_told_to_end = False
-        self._identity = {"keeper_pid": os.getpid(), "keeper_start_time": start_time(os.getpid())}
         self._poll = select.poll()
         self._poll.register(_REQUESTS, select.POLLIN)
         self._poll.register(self._processes.fileno(), select.POLLIN)
@@ -116,7 +118,7 @@ class _Keeper:
         if self._is_read and not self._is_told_to_end:
             return True
         # Adopted trees have their own keeper, or the next loop will adopt them; but a kill once begun is carried out.
-        is_killing = not self._adopted.keys().isdisjoint(self._processes.ending)
+        is_killing = not self._adopted.isdisjoint(self._processes.ending)
         return bool(self._own or self._awaited or is_killing)
 
     def _patience_ms(self) -> int | None:
@@ -153,7 +155,7 @@ class _Keeper:
     def _carry_out(self, run_id: str, request: dict[str, Any]) -> None:
         match request["op"]:
             case "start":
-                self._start(Launch.from_json(request["launch"]), request["record"])
+                self._start(Launch.from_json(request["launch"]))
             case "adopt":
                 self._adopt(Started(run_id, request["pid"], request["start_time"]), request)
             case "kill":
@@ -163,23 +165,18 @@ class _Keeper:
             case unknown:
                 raise ValueError(f"no such operation: {unknown}")
 
-    def _start(self, launch: Launch, directory: str) -> None:
+    def _start(self, launch: Launch) -> None:
         if self._is_told_to_end:
             raise ConflictError("the keeper was told to end")
-        if launch.id in self._own or launch.id in self._adopted:
-            raise ConflictError(f"`{launch.id}` is running already")
-        record = claim(directory)
-        try:
-            started = self._processes.start(launch)
-            self._own[launch.id] = directory
-            if isinstance(started, Outcome):
-                self._take(started)
-                return
-            line = begun(started, self._identity)
-            self._send_later(line)
-            _try(os.write, record, line)
-        finally:
-            os.close(record)
+        self._ledger.claim(launch.id)
+        started = self._processes.start(launch)
+        self._own.add(launch.id)
+        if isinstance(started, Outcome):
+            self._take(started)
+            return
+        line = begun(started)
+        self._send_later(line)
+        _try(self._ledger.note, launch.id, line)
 
     def _adopt(self, started: Started, request: dict[str, Any]) -> None:
         self._processes.adopt(
@@ -189,15 +186,16 @@ class _Keeper:
             request.get("output"),
             request.get("output_max"),
         )
-        self._adopted[started.id] = request["record"]
+        self._adopted.add(started.id)
 
     def _take(self, outcome: Outcome) -> None:
-        adopted = self._adopted.pop(outcome.id, None)
-        if adopted is not None:
-            self._awaited.append(_Awaited(outcome, adopted, time.monotonic() + RECORD_WAIT_S))
+        if outcome.id in self._adopted:
+            self._adopted.discard(outcome.id)
+            self._awaited.append(_Awaited(outcome, self._ledgers, time.monotonic() + RECORD_WAIT_S))
             return
+        self._own.discard(outcome.id)
         line = ended(outcome)
-        _try(conclude, self._own.pop(outcome.id), line)
+        _try(self._ledger.conclude, outcome.id, line)
         self._send_later(line)
 
     def _look_for_records(self) -> None:
@@ -247,14 +245,14 @@ def _log(text: str) -> None:
         os.write(_LOG, f"keeper {os.getpid()}: {text}\n".encode())
 
 
-def main(lockfile: str) -> None:
+def main(lockfile: str, ledgers: str) -> None:
     """Wait for the lock, then serve."""
     for number in (signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     lock = os.open(lockfile, os.O_RDWR | os.O_CREAT, 0o644)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    _Keeper(lock).run()
+    _Keeper(lock, ledgers).run()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -1,7 +1,7 @@
 """The loop's end of a keeper: start one, order starts, adoptions and kills, and hear what came of them.
 
 Coming back after a crash: get a keeper and wait until it is ready. From then on no older one starts anything, so
-`record.describe` is final about what had begun, and `tree.marked` finds what began but was not written down.
+`ledger.describe` is final about what had begun, and `tree.marked` finds what began but was not written down.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Without site-packages and the environment's Python settings the keeper starts in half the time and always alike. The
 # package is looked for last, lest something that lies next to it hides a module of the standard library.
-_KEEPER = "import sys; sys.path.append(sys.argv[1]); from atms_cli.system.keeper import main; main(sys.argv[2])"
+_KEEPER = "import sys; sys.path.append(sys.argv[1]); from atms_cli.system.keeper import main; main(*sys.argv[2:])"
 _ISOLATED = ("-I", "-S") if sys.platform == "linux" else ("-P",)  # elsewhere it needs psutil
 
 
@@ -56,8 +56,10 @@ Message = Ready | Started | Refused | Outcome | KeeperGone
 class Keeper:
     """A keeper process, and the pipes to and from it."""
 
-    def __init__(self, pid: int, requests: int, messages: int) -> None:
+    def __init__(self, pid: int, requests: int, messages: int, ledgers: str) -> None:
         self.pid = pid
+        #: The directory where it and others before it have written what they began and saw end.
+        self.ledgers = ledgers
         self._requests: int | None = requests
         self._messages: int | None = messages
         self._unread = b""
@@ -65,18 +67,18 @@ class Keeper:
         os.set_blocking(messages, False)
 
     @classmethod
-    def start(cls, lockfile: str, log: str) -> Self:
+    def start(cls, lockfile: str, log: str, ledgers: str) -> Self:
         """Start a keeper in a session of its own; its complaints go to the log file."""
         seal_descriptors()
         their_requests, requests = os.pipe()
         messages, their_messages = os.pipe()
         log_file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            pid = _spawn(lockfile, (their_requests, their_messages, log_file))
+            pid = _spawn((lockfile, ledgers), (their_requests, their_messages, log_file))
         finally:
             for descriptor in (their_requests, their_messages, log_file):
                 os.close(descriptor)
-        return cls(pid, requests, messages)
+        return cls(pid, requests, messages, ledgers)
 
     def __enter__(self) -> Self:
         return self
@@ -104,16 +106,16 @@ class Keeper:
                 "another `atms run` may be busy here; otherwise the keeper's log tells more",
             )
 
-    def run(self, launch: Launch, record: str) -> None:
-        """Order a command; `record` is a directory that exists and that no other start has used or will use."""
-        self.send({"op": "start", "launch": launch.to_json(), "record": record})
+    def run(self, launch: Launch) -> None:
+        """Order a command; its id is that of no other start before or after."""
+        self.send({"op": "start", "launch": launch.to_json()})
 
-    def adopt(self, started: Started, record: str, **limits: float | str | None) -> None:
+    def adopt(self, started: Started, **limits: float | str | None) -> None:
         """Order a watch over what an older keeper started.
 
         Limits: `timeout_s` is what is left of its time, `grace_s`, `output` its file and `output_max` what that may take.
         """
-        self.send({"op": "adopt", **started.to_json(), "record": record, **limits})
+        self.send({"op": "adopt", **started.to_json(), **limits})
 
     def kill(self, run_id: str, reason: str, verdict: Verdict = "killed") -> None:
         """Order the end of a whole tree; of one that has ended already, nothing comes.
@@ -181,11 +183,11 @@ class Keeper:
             self._is_reaped = True
 
 
-def _spawn(lockfile: str, descriptors: tuple[int, int, int]) -> int:
+def _spawn(arguments: tuple[str, str], descriptors: tuple[int, int, int]) -> int:
     where = os.path.dirname(os.path.dirname(atms_cli.__file__))
     return os.posix_spawn(
         sys.executable,
-        [sys.executable, *_ISOLATED, "-c", _KEEPER, where, lockfile],
+        [sys.executable, *_ISOLATED, "-c", _KEEPER, where, *arguments],
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, theirs, number) for number, theirs in enumerate(descriptors)],
         setsid=True,

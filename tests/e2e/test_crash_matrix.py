@@ -87,19 +87,20 @@ def power(atms: Atms, loop: Child, chance: random.Random) -> None:
 
 
 def take_what_was_not_synced(directory: Path, chance: random.Random) -> None:
-    """Cut the journal behind what a launch proves to have been synced, and let records of runs lose their content."""
+    """Cut the journal behind what a launch proves to have been synced, and let the keepers' ledgers lose what they may."""
     (segment,) = (directory / "journal").glob("*/*.jsonl")
     content = segment.read_bytes()
-    least = launched_until(content, directory / "runs")
+    ledgers = list(directory.glob("keepers/*.jsonl"))
+    least = launched_until(content, b"".join(ledger.read_bytes() for ledger in ledgers))
     os.truncate(segment, chance.randint(least, len(content)))
-    for record in directory.glob("runs/*/*.json"):
+    for ledger in ledgers:
         if chance.random() < HALF:
-            os.truncate(record, 0)
+            os.truncate(ledger, chance.randint(0, ledger.stat().st_size))
         elif chance.random() < HALF:
-            record.unlink()
+            ledger.unlink()
 
 
-def launched_until(content: bytes, runs: Path) -> int:
+def launched_until(content: bytes, ledgers: bytes) -> int:
     """Return the end of the last batch that was synced, since an attempt that it tells of was launched."""
     end, synced, is_launched = 0, 0, False
     for line in content.splitlines(keepends=True):
@@ -108,7 +109,7 @@ def launched_until(content: bytes, runs: Path) -> int:
         if event["type"] in ("workspace.created", "task.created"):
             is_launched = True  # acknowledged to whoever added it
         elif event["type"] == "task.started":
-            is_launched |= (runs / event["data"]["run"] / "process.json").exists()
+            is_launched |= event["data"]["run"].encode() in ledgers
         if not event.get("more"):
             synced, is_launched = (end, False) if is_launched else (synced, False)
     return synced

@@ -82,7 +82,7 @@ def test_files_of_attempts_are_private(atms: Atms) -> None:
     run(atms)
     (directory,) = (each for each in (atms.root / ".atms" / "runs").iterdir() if each.is_dir())
     assert directory.stat().st_mode & 0o777 == 0o700
-    assert {path.name for path in directory.iterdir()} == {"output.log", "process.jsonl"}
+    assert {path.name for path in directory.iterdir()} == {"output.log"}
     assert {path.stat().st_mode & 0o777 for path in directory.iterdir()} == {0o600}
 
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from atms_cli.system.keeper_client import Keeper
 from atms_cli.system.launch import Launch, Outcome, Started, shell
+from atms_cli.system.ledger import describe
 from tests.system.desk import until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from atms_cli.system.keeper_client import Message
+    from atms_cli.system.ledger import Record
 
 
 class Loop:
@@ -36,21 +38,21 @@ class Loop:
         return keeper
 
     def unready_keeper(self) -> Keeper:
-        keeper = Keeper.start(str(self.directory / "lock"), str(self.directory / "log"))
+        keeper = Keeper.start(*(str(self.directory / name) for name in ("lock", "log", "ledgers")))
         self.keepers.append(keeper)
         return keeper
 
-    def launch(self, command: str, timeout_s: float | None = None) -> tuple[Launch, str]:
+    def launch(self, command: str, timeout_s: float | None = None) -> Launch:
         run_id = f"run-{secrets.token_hex(8)}"
         self.ids.append(run_id)
-        record = self.directory / run_id
-        record.mkdir()
         env = {"PATH": os.environ["PATH"], "GATE": str(self.gate), "PIDS": str(self.directory / "pids")}
-        output = str(record / "output")
-        launch = Launch(run_id, shell(command), str(self.directory), env, output, timeout_s=timeout_s, grace_s=0.2)
-        return launch, str(record)
+        output = str(self.directory / f"{run_id}.out")
+        return Launch(run_id, shell(command), str(self.directory), env, output, timeout_s=timeout_s, grace_s=0.2)
 
-    def waiting(self, code: int) -> tuple[Launch, str]:
+    def record(self, launch: Launch) -> Record:
+        return describe(str(self.directory / "ledgers"), launch.id)
+
+    def waiting(self, code: int) -> Launch:
         return self.launch(f"read line < $GATE; exit {code}")
 
     def open_gate(self) -> None:
@@ -69,8 +71,8 @@ class Loop:
         self.heard[keeper.pid] = heard[count:]
         return heard[:count]
 
-    def start(self, keeper: Keeper, launch: Launch, record: str) -> Started:
-        keeper.run(launch, record)
+    def start(self, keeper: Keeper, launch: Launch) -> Started:
+        keeper.run(launch)
         (started,) = self.hear(keeper, 1)
         assert isinstance(started, Started)
         return started

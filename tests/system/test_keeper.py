@@ -15,7 +15,6 @@ import pytest
 from atms_cli.errors import UnavailableError
 from atms_cli.system.keeper_client import Keeper, KeeperGone, Ready, Refused
 from atms_cli.system.launch import Launch, Outcome, Started
-from atms_cli.system.record import conclude, describe, ended
 from atms_cli.system.tree import is_alive, kill_marked, marked, start_time
 from tests.system.desk import is_gone, until
 
@@ -32,9 +31,9 @@ REPOSITORY = str(Path(__file__).parents[2])
 
 def test_a_command_is_started_and_its_end_reported_and_recorded(loop: Loop) -> None:
     keeper = loop.keeper()
-    launch, record = loop.waiting(3)
-    started = loop.start(keeper, launch, record)
-    running = describe(record)
+    launch = loop.waiting(3)
+    started = loop.start(keeper, launch)
+    running = loop.record(launch)
     assert (running.is_claimed, running.process, running.outcome) == (True, started, None)
     assert running.keeper_pid == keeper.pid
     assert running.is_kept()
@@ -42,35 +41,21 @@ def test_a_command_is_started_and_its_end_reported_and_recorded(loop: Loop) -> N
     loop.open_gate()
     outcome = loop.end(keeper)
     assert (outcome.id, outcome.status, outcome.exit_code) == (launch.id, "exited", 3)
-    assert describe(record).outcome == outcome
-
-
-def test_an_untouched_record_says_so(tmp_path: Path) -> None:
-    record = describe(str(tmp_path))
-    assert (record.is_claimed, record.process, record.outcome, record.is_kept()) == (False, None, None, False)
-
-
-@pytest.mark.parametrize("content", ["", '{"id": "x', "[]"])
-def test_a_record_cut_short_is_a_claim_without_a_process(tmp_path: Path, content: str) -> None:
-    (tmp_path / "process.jsonl").write_text(content)
-    record = describe(str(tmp_path))
-    assert (record.is_claimed, record.process, record.outcome) == (True, None, None)
-    conclude(str(tmp_path), ended(Outcome("x", "exited", exit_code=3)))
-    assert describe(str(tmp_path)).outcome == Outcome("x", "exited", exit_code=3)
+    assert loop.record(launch).outcome == outcome
 
 
 def test_what_cannot_be_started_is_reported_and_recorded(loop: Loop) -> None:
     keeper = loop.keeper()
-    launch, record = loop.launch("")
-    keeper.run(Launch(launch.id, ("no-such-program",), launch.cwd, launch.env, launch.output), record)
+    launch = loop.launch("")
+    keeper.run(Launch(launch.id, ("no-such-program",), launch.cwd, launch.env, launch.output))
     assert loop.end(keeper) == Outcome(launch.id, "unstartable", error="no such program: no-such-program")
-    assert describe(record).outcome is not None
+    assert loop.record(launch).outcome is not None
 
 
 def test_a_deadline_is_kept(loop: Loop) -> None:
     keeper = loop.keeper()
-    launch, record = loop.launch("trap '' INT TERM; sleep 600 & echo $! >> $PIDS; wait", timeout_s=0.5)
-    loop.start(keeper, launch, record)
+    launch = loop.launch("trap '' INT TERM; sleep 600 & echo $! >> $PIDS; wait", timeout_s=0.5)
+    loop.start(keeper, launch)
     outcome = loop.end(keeper)
     assert (outcome.status, outcome.signal) == ("timed_out", signal.SIGKILL)
     assert all(map(is_gone, loop.pids(1)))
@@ -78,8 +63,8 @@ def test_a_deadline_is_kept(loop: Loop) -> None:
 
 def test_a_command_is_killed_on_request(loop: Loop) -> None:
     keeper = loop.keeper()
-    launch, record = loop.waiting(0)
-    loop.start(keeper, launch, record)
+    launch = loop.waiting(0)
+    loop.start(keeper, launch)
     keeper.kill("nobody", "nothing comes of this")
     keeper.kill(launch.id, "enough")
     outcome = loop.end(keeper)
@@ -89,35 +74,35 @@ def test_a_command_is_killed_on_request(loop: Loop) -> None:
 def test_fifty_commands_at_once(loop: Loop) -> None:
     keeper = loop.keeper()
     launches = [loop.waiting(number) for number in range(50)]
-    for launch, record in launches:
-        keeper.run(launch, record)
+    for launch in launches:
+        keeper.run(launch)
     assert all(isinstance(message, Started) for message in loop.hear(keeper, 50))
     loop.open_gate()
     ended = [message for message in loop.hear(keeper, 50) if isinstance(message, Outcome)]
     codes = {outcome.id: outcome.exit_code for outcome in ended}
-    assert codes == {launch.id: number for number, (launch, _) in enumerate(launches)}
+    assert codes == {launch.id: number for number, launch in enumerate(launches)}
 
 
 def test_interrupts_and_hang_ups_are_not_for_the_keeper(loop: Loop) -> None:
     keeper = loop.keeper()
     for number in (signal.SIGINT, signal.SIGHUP):
         os.kill(keeper.pid, number)
-    launch, record = loop.launch("kill -HUP $$")
-    loop.start(keeper, launch, record)
+    launch = loop.launch("kill -HUP $$")
+    loop.start(keeper, launch)
     assert loop.end(keeper).signal == signal.SIGHUP
 
 
 def test_a_terminated_keeper_ends_and_records_all_it_has_started(loop: Loop) -> None:
     keeper = loop.keeper()
-    launch, record = loop.launch("trap '' INT TERM; setsid sleep 600 & echo $! >> $PIDS; sleep 600")
-    started = loop.start(keeper, launch, record)
+    launch = loop.launch("trap '' INT TERM; setsid sleep 600 & echo $! >> $PIDS; sleep 600")
+    started = loop.start(keeper, launch)
     tree = [started.pid, *loop.pids(1)]
     os.kill(keeper.pid, signal.SIGTERM)
     outcome, gone = loop.hear(keeper, 2)
     assert isinstance(outcome, Outcome)
     assert (outcome.status, outcome.error) == ("killed", "the keeper was told to end")
     assert gone == KeeperGone()
-    assert describe(record).outcome == outcome
+    assert loop.record(launch).outcome == outcome
     assert all(map(is_gone, tree))
 
 
@@ -126,30 +111,28 @@ def test_bad_requests_cost_nothing_but_themselves(loop: Loop) -> None:
     for request in ({}, {"op": "start"}, {"op": "start", "launch": 7}):
         keeper.send(request)
     keeper.send({"op": "dance", "id": "x"})
-    keeper.send({"op": "start", "launch": {"id": "y"}, "record": "/"})
-    launch, _ = loop.launch("")
-    keeper.run(launch, "/no/such/record")
-    refused = loop.hear(keeper, 3)
-    assert [message.id for message in refused if isinstance(message, Refused)] == ["x", "y", launch.id]
-    launch, record = loop.launch("exit 4")
-    loop.start(keeper, launch, record)
+    keeper.send({"op": "start", "launch": {"id": "y"}})
+    refused = loop.hear(keeper, 2)
+    assert [message.id for message in refused if isinstance(message, Refused)] == ["x", "y"]
+    launch = loop.launch("exit 4")
+    loop.start(keeper, launch)
     assert loop.end(keeper).exit_code == 4
     assert (loop.directory / "log").read_text().count("not a request") == 3
 
 
 def test_a_loop_that_does_not_listen_holds_nothing_up(loop: Loop) -> None:
     keeper = loop.keeper()
-    record = ""
+    launch = loop.launch("")
     for _ in range(600):  # several times what a pipe holds
-        launch, record = loop.launch("")
-        keeper.run(Launch(launch.id, ("no-such-program",), launch.cwd, launch.env, launch.output), record)
-    until(lambda: describe(record).outcome)
+        launch = loop.launch("")
+        keeper.run(Launch(launch.id, ("no-such-program",), launch.cwd, launch.env, launch.output))
+    until(lambda: loop.record(launch).outcome)
     assert len(loop.hear(keeper, 600)) == 600
 
 
 def test_messages_may_come_in_pieces() -> None:
     messages, theirs = os.pipe()
-    with Keeper(os.getpid(), os.open("/dev/null", os.O_WRONLY), messages) as keeper:
+    with Keeper(os.getpid(), os.open("/dev/null", os.O_WRONLY), messages, "") as keeper:
         os.write(theirs, b'{"event": "ready"}\n{"event": "refu')
         assert keeper.receive() == [Ready()]
         assert keeper.receive() == []
@@ -167,26 +150,23 @@ def test_messages_may_come_in_pieces() -> None:
 
 def test_a_run_is_not_started_twice(loop: Loop) -> None:
     keeper = loop.keeper()
-    launch, record = loop.waiting(0)
-    _, other = loop.launch("")
-    loop.start(keeper, launch, record)
-    keeper.run(launch, record)
-    keeper.run(launch, other)
-    assert all(isinstance(message, Refused) for message in loop.hear(keeper, 2))
-    assert not describe(other).is_claimed
+    launch = loop.waiting(0)
+    loop.start(keeper, launch)
+    keeper.run(launch)
+    assert isinstance(loop.hear(keeper, 1)[0], Refused)
     loop.open_gate()
     assert loop.end(keeper).exit_code == 0
-    keeper.run(launch, record)
+    keeper.run(launch)
     assert isinstance(loop.hear(keeper, 1)[0], Refused)
 
 
 def test_a_record_of_an_older_keeper_is_not_started_again(loop: Loop) -> None:
-    launch, record = loop.waiting(0)
+    launch = loop.waiting(0)
     first = loop.keeper()
-    loop.start(first, launch, record)
+    loop.start(first, launch)
     first.finish()
     second = loop.keeper()
-    second.run(launch, record)
+    second.run(launch)
     assert isinstance(loop.hear(second, 1)[0], Refused)
     loop.open_gate()
     assert loop.end(first).exit_code == 0
@@ -194,15 +174,15 @@ def test_a_record_of_an_older_keeper_is_not_started_again(loop: Loop) -> None:
 
 def test_a_new_keeper_waits_until_the_old_one_can_start_nothing_more(loop: Loop) -> None:
     first = loop.keeper()
-    launch, record = loop.waiting(6)
-    started = loop.start(first, launch, record)
+    launch = loop.waiting(6)
+    started = loop.start(first, launch)
     second = loop.unready_keeper()
     assert select.select([second], [], [], 0.3)[0] == []
-    late, late_record = loop.waiting(7)
-    first.run(late, late_record)
+    late = loop.waiting(7)
+    first.run(late)
     first.finish()
     second.wait_ready(20)
-    assert describe(late_record).process is not None
+    assert loop.record(late).process is not None
     assert is_alive(started.pid, started.start_time)
     loop.open_gate()
     ended = [message for message in loop.hear(first, 4) if isinstance(message, Outcome)]
@@ -211,35 +191,35 @@ def test_a_new_keeper_waits_until_the_old_one_can_start_nothing_more(loop: Loop)
 
 def test_the_commands_do_not_hold_the_lock(loop: Loop) -> None:
     first = loop.keeper()
-    launch, record = loop.waiting(0)
-    loop.start(first, launch, record)
+    launch = loop.waiting(0)
+    loop.start(first, launch)
     os.kill(first.pid, signal.SIGKILL)
     assert loop.hear(first, 1) == [KeeperGone()]
     loop.keeper()
-    assert describe(record).process is not None
+    assert loop.record(launch).process is not None
     assert kill_marked(launch.id, 0) == []
 
 
 def test_whenever_a_keeper_is_killed_nothing_runs_twice(loop: Loop) -> None:
     launches = [loop.launch("echo $ATMS_RUN_ID >> ran; exit 5") for _ in range(60)]
     first = loop.keeper()
-    for launch, record in launches:
-        first.run(launch, record)
+    for launch in launches:
+        first.run(launch)
     loop.hear(first, 20)
     os.kill(first.pid, signal.SIGKILL)
 
     second = loop.keeper()
-    found = marked([launch.id for launch, _ in launches])
-    fresh = [(launch, record) for launch, record in launches if not describe(record).is_claimed]
-    assert not any(found[launch.id] for launch, _ in fresh)
-    for launch, record in fresh:
-        second.run(launch, record)
+    found = marked([launch.id for launch in launches])
+    fresh = [launch for launch in launches if not loop.record(launch).is_claimed]
+    assert not any(found[launch.id] for launch in fresh)
+    for launch in fresh:
+        second.run(launch)
     ended = [message for message in loop.hear(second, 2 * len(fresh)) if isinstance(message, Outcome)]
     assert {outcome.exit_code for outcome in ended} <= {5}
     until(lambda: not any(marked(loop.ids).values()))
     ran = (loop.directory / "ran").read_text().split()
     assert len(ran) == len(set(ran))
-    known = {launch.id for launch, record in launches if describe(record).outcome or describe(record).process}
+    known = {launch.id for launch in launches if loop.record(launch).outcome or loop.record(launch).process}
     assert len(launches) - 1 <= len(known)
 
 
@@ -249,13 +229,13 @@ def test_a_keeper_that_does_not_get_ready_is_given_up(loop: Loop) -> None:
     with pytest.raises(UnavailableError):
         second.wait_ready(0.2)
     until(lambda: is_gone(second.pid))
-    launch, record = loop.launch("exit 2")
-    loop.start(first, launch, record)
+    launch = loop.launch("exit 2")
+    loop.start(first, launch)
     assert loop.end(first).exit_code == 2
 
 
 def test_a_keeper_that_cannot_work_is_told_of(loop: Loop) -> None:
-    keeper = Keeper.start("/no/such/lock", str(loop.directory / "log"))
+    keeper = Keeper.start("/no/such/lock", str(loop.directory / "log"), str(loop.directory / "ledgers"))
     with pytest.raises(UnavailableError):
         keeper.wait_ready(20)
     assert "/no/such/lock" in (loop.directory / "log").read_text()
@@ -269,10 +249,10 @@ import json, os, select, signal, sys
 from atms_cli.system.keeper_client import Keeper
 from atms_cli.system.launch import Launch
 orders = json.load(sys.stdin)
-keeper = Keeper.start(orders["lock"], orders["log"])
+keeper = Keeper.start(*orders["places"])
 keeper.wait_ready(20)
-for launch, record in orders["launches"]:
-    keeper.run(Launch.from_json(launch), record)
+for launch in orders["launches"]:
+    keeper.run(Launch.from_json(launch))
 started = 0
 while started < len(orders["launches"]):
     select.select([keeper], [], [])
@@ -284,8 +264,8 @@ signal.pause()
 
 def test_statuses_are_recorded_after_the_loop_was_killed(loop: Loop) -> None:
     launches = [loop.waiting(number) for number in range(3)]
-    plain = [(launch.to_json(), record) for launch, record in launches]
-    orders = {"lock": str(loop.directory / "lock"), "log": str(loop.directory / "log"), "launches": plain}
+    plain = [launch.to_json() for launch in launches]
+    orders = {"places": [str(loop.directory / name) for name in ("lock", "log", "ledgers")], "launches": plain}
     (loop.directory / "orders").write_text(json.dumps(orders))
     source = os.open(loop.directory / "orders", os.O_RDONLY)
     answer, theirs = os.pipe()
@@ -306,20 +286,20 @@ def test_statuses_are_recorded_after_the_loop_was_killed(loop: Loop) -> None:
     assert is_alive(keeper_pid, keeper_born)
     loop.open_gate()
     until(lambda: not is_alive(keeper_pid, keeper_born))
-    for number, (_, record) in enumerate(launches):
-        outcome = describe(record).outcome
+    for number, launch in enumerate(launches):
+        outcome = loop.record(launch).outcome
         assert outcome is not None
         assert outcome.exit_code == number
 
 
 def test_a_loop_that_died_leaves_a_keeper_that_ends_with_the_last_command(loop: Loop) -> None:
     keeper = loop.keeper()
-    launch, record = loop.waiting(9)
-    loop.start(keeper, launch, record)
+    launch = loop.waiting(9)
+    loop.start(keeper, launch)
     loop.die(keeper)
     assert not is_gone(keeper.pid)
     loop.open_gate()
     until(lambda: is_gone(keeper.pid))
-    outcome = describe(record).outcome
+    outcome = loop.record(launch).outcome
     assert outcome is not None
     assert outcome.exit_code == 9

@@ -80,12 +80,12 @@ def test_where_nothing_can_be_dropped_the_command_is_ended(desk: Desk, monkeypat
 
 
 def test_an_adopted_command_is_held_too(loop: Loop) -> None:
-    launch, record = loop.launch(f"exec {sys.executable} -S -c '{TALKATIVE}' 0")
+    launch = loop.launch(f"exec {sys.executable} -S -c '{TALKATIVE}' 0")
     first = loop.keeper()
-    started = loop.start(first, launch, record)
+    started = loop.start(first, launch)
     os.kill(first.pid, 9)
     second = loop.keeper()
-    second.adopt(started, record, grace_s=0.2, output=launch.output, output_max=MOST)
+    second.adopt(started, grace_s=0.2, output=launch.output, output_max=MOST)
     until(lambda: os.stat(launch.output).st_size > 100 << 20 and on_disk(launch.output) < 60 << 20, 60)
     second.kill(launch.id, "enough")
     assert loop.end(second).status == "killed"
