@@ -232,6 +232,7 @@ class Projector:
             agent = agents.evolve(agent, each)
         if agent is None:
             self._run(sql.DROP_AGENT, (event["key"],))
+            self._run(sql.DROP_BEAT, (event["key"],))
         else:
             self._run(sql.PUT_AGENT, (event["key"], encode(agent)))
 

@@ -119,6 +119,7 @@ DROP_DEPENDENCY = "DELETE FROM dependencies WHERE task = ? AND needs = ?"
 DROP_TAG = "DELETE FROM tags WHERE task = ? AND tag = ?"
 DROP_ATTEMPTS = "DELETE FROM attempts WHERE task = ?"
 DROP_AGENT = "DELETE FROM agents WHERE name = ?"
+DROP_BEAT = "DELETE FROM heartbeats WHERE name = ?"
 BEAT = "INSERT OR REPLACE INTO heartbeats (name, at) VALUES (?, ?)"
 PUT_TURN = "INSERT OR REPLACE INTO turns (lane, at) VALUES (?, ?)"
 

@@ -205,8 +205,15 @@ def test_a_removed_agent_that_comes_again_begins_anew(ws: FakeWorkspace) -> None
     look(ws)
     agents.remove(ws, "petra")
     agents.register(ws, "petra", {"kind": "pull"})
+    assert status(ws) == "initializing"
     agents.beat(ws, "petra")
     assert status(ws) == "idle"
+
+
+def test_who_is_changed_was_heard_of_all_the_same(ws: FakeWorkspace) -> None:
+    agents.beat(ws, "petra")
+    ws.time.advance(60)
+    assert agents.update(ws, "petra", {"rate": "1/1h"})["status"] == "idle"
 
 
 def test_an_agent_that_cannot_be_told_anything_shows_it(ws: FakeWorkspace) -> None:
