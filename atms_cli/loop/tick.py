@@ -169,9 +169,10 @@ class Desk:
             self.watch.begin(start)
             self.ws.run_files.prepare(start.run)
         except AtmsError as error:
-            words = f"{error.message}; {error.hint}" if error.hint else error.message
-            untold = {"untold": True} if isinstance(error, PromptError) else {}
-            self.unstartable.append(Ended(start.run, {"status": "unstartable", "error": words, **untold}))
+            untold = isinstance(error, PromptError)
+            words = error.message if untold or not error.hint else f"{error.message}; {error.hint}"
+            outcome: JsonObject = {"status": "unstartable", "error": words, **({"untold": True} if untold else {})}
+            self.unstartable.append(Ended(start.run, outcome))
             return []
         return [launch]
 

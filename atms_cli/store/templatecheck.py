@@ -5,7 +5,7 @@ What can only be known when it is filled in, such as a member of something that 
 
 from __future__ import annotations
 
-from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes  # noqa: TID253
+from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError, meta, nodes  # noqa: TID253
 
 from atms_cli.domain.prompt import VARIABLES
 
@@ -23,7 +23,7 @@ def look_through(environment: SandboxedEnvironment, name: str, source: Callable[
     for each in waiting:
         text = source(each)
         if text is None:
-            return f"there is no template `{each}`"
+            return _absent(each)
         try:
             tree = environment.parse(text)
             environment.compile(tree, each, each)
@@ -40,9 +40,23 @@ def words_of(error: TemplateError, name: str) -> str:
     """Say what Jinja found, and where."""
     if isinstance(error, TemplateSyntaxError):
         return f"{error.name or name}:{error.lineno}: {error.message}"
-    if isinstance(error, UndefinedError):
-        return f"{name}: {error.message}; there is: {', '.join(VARIABLES)}"
-    return f"{name}: {error.message}"
+    if isinstance(error, TemplateNotFound):
+        return _absent(str(error.name))
+    return f"{where(error, name)}: {error.message}"
+
+
+def _absent(name: str) -> str:
+    return f"there is no template `{name}`"
+
+
+def where(error: Exception, name: str) -> str:
+    """Return the template and the line where something went wrong while it was filled in; Jinja puts them into the trace."""
+    trace, place = error.__traceback__, name
+    while trace is not None:
+        if "__jinja_exception__" in trace.tb_frame.f_globals:
+            place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
 
 
 def _unknown(tree: nodes.Template) -> Iterator[str]:

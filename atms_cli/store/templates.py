@@ -54,7 +54,7 @@ class Templates:
         """
         from jinja2 import TemplateError
 
-        from atms_cli.store.templatecheck import words_of
+        from atms_cli.store.templatecheck import where, words_of
 
         template = name or DEFAULT
         try:
@@ -62,7 +62,7 @@ class Templates:
         except TemplateError as error:
             raise PromptError(f"the prompt cannot be made: {words_of(error, template)}", _HINT) from error
         except _MISHAPS as error:
-            raise PromptError(f"the prompt cannot be made: {template}: {error}", _HINT) from error
+            raise PromptError(f"the prompt cannot be made: {where(error, template)}: {error}", _HINT) from error
         return text.strip() + "\n"
 
     def problem(self, name: str) -> str | None:

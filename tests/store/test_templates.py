@@ -102,16 +102,17 @@ def test_a_mended_template_is_looked_through_again_and_so_are_those_that_extend_
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{{ task.properties.owner }}", "has no attribute 'owner'; there is: task,"),
-        ("{{ feature.title }}", "a.md: 'None' has no attribute 'title'"),
-        ("{{ 1 // 0 }}", "a.md: integer division or modulo by zero"),
+        ("\n{{ task.properties.owner }}", "a.md:2: 'dict object' has no attribute 'owner'"),
+        ("{{ feature.title }}", "a.md:1: 'None' has no attribute 'title'"),
+        ("\n\n{{ 1 // 0 }}", "a.md:3: integer division or modulo by zero"),
+        ("{% include task.title %}", "there is no template `T`"),
         ("{{ ''.__class__.__mro__ }}", "access to attribute '__class__'"),
         ("{% for n in range(10 ** 9) %}{% endfor %}", "Range too big"),
     ],
 )
 def test_what_comes_out_while_it_is_filled_in_is_told_in_words(write: Write, text: str, words: str) -> None:
     with pytest.raises(PromptError) as caught:
-        write("a.md", text).render("a.md", values(properties={}))
+        write("a.md", text).render("a.md", values(title="T", properties={}))
     assert words in caught.value.message
 
 
