@@ -130,6 +130,7 @@ SKIPPED = {
     "rebuild": "reads the whole journal; see the table of the store",
     "task import": "see the table of the store",
     "task diff": "asks git for it",
+    "task worktrees": "asks git for them",
     "task attach": "goes on as long as the attempt does",
     "agent test": "starts an agent",
 }

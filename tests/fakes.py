@@ -206,12 +206,17 @@ class FakeRunFiles:
         return content, start + len(content)
 
 
+#: A worktree of which nothing is left to keep.
+CLEAN: JsonObject = {"branch": "atms/x", "is_dirty": False, "is_unmerged": False, "problem": None}
+
+
 class FakeWorktrees:
     """Worktrees of which nothing is on disk: each is ready at once, and what was said beforehand comes of a merge."""
 
     def __init__(self) -> None:
         self.places: dict[str, str] = {}
         self.merges: list[JsonObject] = []
+        self.states: dict[str, JsonObject] = {}
 
     def path(self, task: str) -> str | None:
         return self.places.get(task)
@@ -231,8 +236,16 @@ class FakeWorktrees:
         del task, policy, message
         return self.merges.pop(0) if self.merges else {"kind": "nothing"}
 
-    def clean_up(self, task: str, *, is_merged: bool) -> str | None:
+    def survey(self) -> list[JsonObject]:
+        return [{"task": task, "path": path, **self.states.get(task, CLEAN)} for task, path in self.places.items()]
+
+    def size(self, name: str) -> int:
+        return 1000 * len(name)
+
+    def clean_up(self, task: str, *, is_merged: bool, is_wanted: Callable[[], bool] = lambda: False) -> str | None:
         del is_merged
+        if is_wanted():
+            return "its task goes on"
         self.places.pop(task, None)
         return None
 

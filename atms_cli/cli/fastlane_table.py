@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, tuple[tuple[str, str, bool], ...], dict[str, tupl
     'task logs': ('atms_cli.cli.task:logs', (('task_id', 'text', True),), {'-f': ('follow', 'true'), '--follow': ('follow', 'true'), '--attempt': ('attempt', 'int'), '--raw': ('raw', 'true')}),
     'task attach': ('atms_cli.cli.task:attach', (('task_id', 'text', True),), {'--raw': ('raw', 'true'), '--shell': ('shell', 'true')}),
     'task diff': ('atms_cli.cli.task:diff', (('task_id', 'text', True),), {}),
+    'task worktrees': ('atms_cli.cli.task:worktrees', (), {'--prune': ('prune', 'true')}),
     'task wait': ('atms_cli.cli.task:wait', (('task_ids', 'many', True),), {'--timeout': ('timeout', 'text')}),
     'task graph': ('atms_cli.cli.task:graph', (('task_id', 'text', False),), {'--format': ('format', 'text')}),
     'task import': ('atms_cli.cli.task:import_', (('file', 'text', True),), {'--form': ('form', 'text'), '--dry-run': ('dry_run', 'true')}),

@@ -193,6 +193,9 @@ Raw = Annotated[
     bool, Option("--raw", help="As the agent printed it: a coding agent's events are put into words if not given.")
 ]
 Shell = Annotated[bool, Option("--shell", help="Open a shell where the work on it lies instead.")]
+Prune = Annotated[
+    bool, Option("--prune", help="Remove those of which all is committed and merged, and whose tasks have ended.")
+]
 WaitTimeout = Annotated[
     str | None, Option("--timeout", metavar="DURATION", help="Give up after so long (exit code 75).")
 ]

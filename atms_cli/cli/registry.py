@@ -8,7 +8,8 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
         "atms_cli.cli.task",
         (
             "add", "list_", "show", "update", "depend", "queue", "start", "done", "fail", "block", "unblock", "cancel", "reopen",
-            "retry", "archive", "claim", "release", "heartbeat", "logs", "attach", "diff", "wait", "graph", "import_", "export",
+            "retry", "archive", "claim", "release", "heartbeat", "logs", "attach", "diff", "worktrees", "wait", "graph",
+            "import_", "export",
         ),
     ),
     "queue": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from atms_cli.cli.call import many
 from atms_cli.domain import moment
-from atms_cli.errors import EXIT_UNAVAILABLE, EXIT_WORK_FAILED, UsageError
+from atms_cli.errors import EXIT_REFUSED, EXIT_UNAVAILABLE, EXIT_WORK_FAILED, UsageError
 from atms_cli.services import tasks as service
 
 TYPE_CHECKING = False
@@ -453,6 +453,17 @@ def diff(call: Call, task_id: o.TaskId) -> None:
 
     changes = changes_of(call.workspace, task_id)
     call.answer({"diff": changes}, [changes] if changes else [], lambda: changes)
+
+
+def worktrees(call: Call, prune: o.Prune = False) -> int:
+    """List the git worktrees of tasks, what each is kept for, and which may go; remove those with --prune."""
+    from atms_cli.cli import worktrees as shown
+    from atms_cli.services import worktrees as kept
+
+    if prune:
+        return EXIT_REFUSED if shown.pruned(call, kept.prune(call.workspace)) else 0
+    shown.listed(call, kept.survey(call.workspace))
+    return 0
 
 
 def wait(call: Call, task_ids: o.TaskIds, timeout: o.WaitTimeout = None) -> int:

@@ -5,20 +5,30 @@ Nothing here waits. Each step is either a chore, whose result turns up in a late
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from atms_cli.domain import attempt
 from atms_cli.errors import AtmsError
 from atms_cli.loop.work import Ended, Made, Merged
-from atms_cli.services import attempts, isolation
+from atms_cli.services import attempts, isolation, worktrees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from atms_cli.domain.records import JsonObject, Task
     from atms_cli.loop.chores import Chores
     from atms_cli.loop.work import Report, Work
     from atms_cli.ports import Workspace
     from atms_cli.services.attempts import Start
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A worktree that is to go."""
+
+    task: str
+    is_merged: bool
 
 
 class Apart:
@@ -38,7 +48,13 @@ class Apart:
         self._orders: list[JsonObject] = []
         #: By the ids of their processes.
         self._handing: dict[str, Merged] = {}
-        self._tearing: dict[str, Callable[[], None]] = {}
+        self._tearing: dict[str, Leaving] = {}
+        #: Tasks whose worktrees are on their way out, and attempts that wait until they are gone.
+        self._leaving: set[str] = set()
+        self._returning: list[Start] = []
+        #: Why no new worktree is made.
+        self.full = "the worktrees that are kept have yet to be counted" if worktrees.is_limited(ws) else None
+        self._is_counting = self._counts_again = False
 
     # What came of it
 
@@ -79,6 +95,9 @@ class Apart:
     def make(self, start: Start) -> None:
         """Make the worktree of an attempt that is on record."""
         task_id = start.task["id"]
+        if task_id in self._leaving:
+            self._returning.append(start)
+            return
 
         def then(found: tuple[str, bool] | AtmsError) -> None:
             self._pending.discard(start.run)
@@ -147,12 +166,10 @@ class Apart:
             result = isolation.handed_over(self._ws, handing.work.task, handing.work.run, handing.result, ended.outcome)
             self._merged.append(Merged(handing.work, result))
         elif tearing is not None and attempt.is_success(ended.outcome):
-            tearing()
+            self._remove(tearing)
         elif tearing is not None:
-            run = ended.id.partition(".")[0]
-            log = self._ws.run_files.path(run, isolation.TEARDOWN_LOG)
-            text = f"a worktree stays, for its teardown failed: {attempt.describe(ended.outcome)}; see {log}"
-            self._report({"type": "warning", "text": text})
+            log = self._ws.run_files.path(ended.id.partition(".")[0], isolation.TEARDOWN_LOG)
+            self._left(tearing.task, f"its teardown failed: {attempt.describe(ended.outcome)}; see {log}")
         return handing is not None or tearing is not None
 
     def processes(self) -> list[str]:
@@ -171,23 +188,74 @@ class Apart:
         self._tearing.clear()
         self._pending.clear()
 
+    # Removing
+
     def clean_up(self, task: Task, run: str, *, is_merged: bool) -> None:
         """Remove the worktree of a task whose end is on record, after its teardown if there is one."""
-
-        def remove() -> None:
-            self._chores.give(
-                lambda: self._ws.worktrees.clean_up(task["id"], is_merged=is_merged),
-                lambda kept: self._cleaned_up(task["id"], kept),
-            )
-
+        leaving = Leaving(task["id"], is_merged)
+        self._leaving.add(leaving.task)
         launch = isolation.teardown(self._ws, task, run, self._ws.ids.token())
         if launch is None:
-            remove()
+            self._remove(leaving)
         else:
-            self._tearing[str(launch["id"])] = remove
+            self._tearing[str(launch["id"])] = leaving
+            # What was kept for a while has a run of its own.
+            self._ws.run_files.prepare(run)
             self._orders.append(launch)
 
-    def _cleaned_up(self, task_id: str, kept: str | AtmsError | None) -> None:
+    def _remove(self, leaving: Leaving) -> None:
+        self._chores.give(
+            lambda: self._ws.worktrees.clean_up(leaving.task, is_merged=leaving.is_merged),
+            lambda kept: self._left(leaving.task, kept.message if isinstance(kept, AtmsError) else kept),
+        )
+
+    def _left(self, task_id: str, kept: str | None) -> None:
+        """Go on with what waited for a worktree to go; say so if it stays."""
         if kept is not None:
-            words = kept.message if isinstance(kept, AtmsError) else kept
-            self._report({"type": "warning", "text": f"{task_id}: its worktree stays: {words}"})
+            self._report({"type": "warning", "text": f"{task_id}: its worktree stays: {kept}"})
+        self._leaving.discard(task_id)
+        returning, self._returning = self._returning, []
+        for start in returning:
+            self.make(start)
+        self.count_if_limited()
+
+    def count_if_limited(self) -> None:
+        """Count the worktrees that are kept, if only so many may be."""
+        if worktrees.is_limited(self._ws):
+            self.count()
+        else:
+            self.full = None
+
+    def count(self) -> None:
+        """Look at the worktrees that lie there, and remove those that have been kept long enough."""
+        if self._is_counting:
+            self._counts_again = True
+            return
+        self._is_counting, self._counts_again = True, False
+        self._chores.give(lambda: worktrees.measured(self._ws), self._counted)
+
+    def _counted(self, trees: list[JsonObject] | AtmsError) -> None:
+        self._is_counting = False
+        if isinstance(trees, AtmsError):
+            self._report({"type": "warning", "text": f"cannot count worktrees: {trees.message}"})
+            return
+        found = [each for each in worktrees.described(self._ws, trees) if each["task"] not in self._leaving]
+        due = worktrees.due(self._ws, found)
+        for each in due:
+            self._let_go(str(each["task"]))
+        self._note_room(worktrees.full(self._ws, [each for each in found if each not in due]))
+        if self._counts_again:
+            self.count()
+
+    def _let_go(self, task_id: str) -> None:
+        read = self._ws.store.reading()
+        if read.born(task_id):
+            self.clean_up(read.task(task_id), self._ws.ids.run(), is_merged=True)
+        else:
+            self._leaving.add(task_id)
+            self._remove(Leaving(task_id, is_merged=True))
+
+    def _note_room(self, full: str | None) -> None:
+        if full is not None and full != self.full:
+            self._report({"type": "warning", "text": f"no new worktree is made: {full}; see: atms task worktrees"})
+        self.full = full

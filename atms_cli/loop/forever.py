@@ -136,6 +136,7 @@ class Loop:
             self._report({"type": "warning", "text": words})
         self._report({"type": "run_started", "workspace": self._ws.root, "jobs": self._desk.jobs})
         self._take_over()
+        self._desk.apart.count()
         tidied = tidying.tidy_now_and_then(self._ws)
         if tidied and tidied["runs"]:
             self._report({"type": "tidied", **tidied})
@@ -246,7 +247,7 @@ class Loop:
         if read.paused() is not None:
             return False
         force = attempts.workforce(self._ws, read, self._desk.jobs, self._plan.only)
-        throttle = dispatch.Throttle(self._ws, read, force, now)
+        throttle = dispatch.Throttle(self._ws, read, force, now, self._desk.apart.full)
         recurs = read.next_recurrence()
         # What recurs later is not waited for: it would never end.
         if recurs is not None and recurs <= now:
@@ -331,6 +332,7 @@ class Loop:
             prompts.check(self._ws)
             jobs = self._ws.config["execution"]["jobs"]
             self._desk.jobs = self._plan.jobs or jobs
+            self._desk.apart.count_if_limited()
         except AtmsError as error:
             # Somebody is in the middle of editing: go on with what was good.
             self._ws.keep_config(before)
@@ -399,11 +401,15 @@ class Loop:
 
     def _limits(self, read: ReadModel, force: Sequence[Agent], now: str) -> list[str]:
         """Return, in words, what keeps ready tasks from starting."""
-        throttle = dispatch.Throttle(self._ws, read, force, now)
+        throttle = dispatch.Throttle(self._ws, read, force, now, self._desk.apart.full)
         found = [throttle.of({}, lane) for lane in read.ready_lanes()]
         if found:
             found += [throttle.of({}, None, agent["name"]) for agent in force]
-        return list(dict.fromkeys(self._said(limit) for limit in found if limit))
+        full = self._desk.apart.full
+        said = [self._said(limit) for limit in found if limit]
+        return list(
+            dict.fromkeys([*said, *([f"{full}; see: atms task worktrees"] if full and read.ready_lanes() else [])])
+        )
 
     @staticmethod
     def _said(limit: JsonObject) -> str:

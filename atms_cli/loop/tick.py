@@ -75,7 +75,7 @@ class Desk:
         force = attempts.workforce(self.ws, tx.read, self.jobs, self.only)
         free = min(room(), self.jobs - len(self.works))
         read = tx.queue(self.ws.config["queue"])
-        throttle = dispatch.Throttle(self.ws, read, force, tx.now)
+        throttle = dispatch.Throttle(self.ws, read, force, tx.now, self.apart.full)
         chosen = dispatch.upcoming(self.ws, read, force, self.load(), free, tx.now, throttle)
         self.throttled_until = dispatch.note_limits(tx, throttle) if free > 0 else None
         return attempts.dispatch(self.ws, tx, chosen)
@@ -119,6 +119,7 @@ class Desk:
         for one in merged:
             is_merged = one.result["kind"] in ("merged", "nothing")
             self.apart.clean_up(one.work.task, one.work.run, is_merged=is_merged)
+        self.apart.count_if_limited()
 
     def look_after(self, tx: Transaction, *, every_s: float) -> None:
         """Look after the queue's health now and then; a look costs more than a turn."""
@@ -129,6 +130,9 @@ class Desk:
         tx.queue(self.ws.config["queue"])
         for news in [*measures.check_alerts(self.ws, tx), *notice_silence(self.ws, tx)]:
             self._report(news)
+        if self.apart.full is not None:
+            # A person may have made room.
+            self.apart.count()
 
     def load(self) -> dict[str, int]:
         """Return how many attempts each agent has in flight."""

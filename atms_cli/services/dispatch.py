@@ -7,7 +7,7 @@ from atms_cli.domain.agent import DRIVERLESS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from atms_cli.domain.config import LaneSettings, QueueSettings
     from atms_cli.domain.limits import Limits, LimitState
@@ -18,12 +18,20 @@ if TYPE_CHECKING:
 
 #: With more than so many tasks in a lane that nobody can take, or so many demands of theirs, they are looked at one by one.
 _MOST_REFUSALS, _MOST_DEMANDS = 200, 5000
+#: So many tasks that have no worktree are passed over, one by one, for one that has.
+_MOST_PASSED = 1000
 
 
 class Throttle:
     """What runs, and the limits that leaves room under; it counts what is started on."""
 
-    def __init__(self, ws: Workspace, read: ReadModel, force: Sequence[Agent], now: str) -> None:
+    def __init__(
+        self, ws: Workspace, read: ReadModel, force: Sequence[Agent], now: str, crowded: str | None = None
+    ) -> None:
+        self._ws = ws
+        #: Why no new worktree may be made, and the tasks that were passed over for that.
+        self.crowded = crowded
+        self.passed: set[str] = set()
         queue = ws.config["queue"]
         running = read.running()
         rates = _rates(queue, force)
@@ -59,6 +67,17 @@ class Throttle:
         without: LimitState = {**self._state, "stopped": {}, "halted": {}, "running": {}, "starts": {}}
         unlimited: Limits = {"concurrency": {}, "rates": {}, "quiet": {}, "resources": self._limits["resources"]}
         return limits.first_limit(task, None, None, unlimited, without)
+
+    def with_room(self, task: Task, agents: list[Agent]) -> list[Agent]:
+        """Return those agents that can work on a task where they work."""
+        if self.crowded is None:
+            return agents
+        from atms_cli.services.isolation import needs_worktree
+
+        left = [agent for agent in agents if not needs_worktree(self._ws, task, agent)]
+        if agents and not left:
+            self.passed.add(task["id"])
+        return left
 
     def started(self, task: Task, agent: Agent) -> None:
         """Count a task as running from now on."""
@@ -138,8 +157,8 @@ class _Walk:
             self._following = next((task_id for task_id in self._ids if task_id not in self._taken), None)
         return self._following is None
 
-    def next(self, fit: Fit) -> tuple[Task, Agent] | None:
-        """Return the best task that fits somebody, with who that is."""
+    def next(self, fit: Fit, passed: Collection[str]) -> tuple[Task, Agent] | None:
+        """Return the best task that fits somebody, with who that is; those passed over say nothing of their like."""
         while not self.is_over():
             task = self._read.task(self._following or "")
             self._following = None
@@ -147,6 +166,8 @@ class _Walk:
             if agent is not None:
                 self._taken.add(task["id"])
                 return task, agent
+            if task["id"] in passed and len(passed) < _MOST_PASSED:
+                continue
             if self._refusals < _MOST_REFUSALS and len(self._without) < _MOST_DEMANDS:
                 # The index leaves out the rest of them, however many there are.
                 self._refusals += 1
@@ -170,7 +191,7 @@ def choose(
                 continue
             if room <= 0 or throttle.of({}, None) is not None:
                 return
-            found = None if throttle.of({}, lane) else walk.next(fit)
+            found = None if throttle.of({}, lane) else walk.next(fit, throttle.passed)
             if found is None:
                 del walks[lane]
                 continue
@@ -192,6 +213,7 @@ def upcoming(
     def fit(task: Task) -> Agent | None:
         lane = lanes.name_of(task)
         free = [agent for agent in force if limited.of(task, lane, agent["name"]) is None]
+        free = limited.with_room(task, free)
         agent = balance.choose(free, task, busy)
         if agent is not None:
             busy[agent["name"]] = busy.get(agent["name"], 0) + 1

@@ -59,7 +59,16 @@ def doctor(ws: Workspace) -> list[JsonObject]:
     found += file_system(ws)
     found += _settings(ws)
     found += _roadmap(ws)
+    found += _broken_worktrees(ws)
     return found
+
+
+def _broken_worktrees(ws: Workspace) -> list[JsonObject]:
+    from atms_cli.services import worktrees
+
+    repair = "save from it what you need, then remove it"
+    found = [each for each in worktrees.described(ws, ws.worktrees.survey()) if each["state"] == "broken"]
+    return [{"check": "worktrees", "detail": f"{each['path']}: {each['problem']}", "repair": repair} for each in found]
 
 
 def notes(ws: Workspace) -> list[JsonObject]:
@@ -72,7 +81,21 @@ def notes(ws: Workspace) -> list[JsonObject]:
     is_off = ws.config["execution"]["cgroup"] == "off"
     obstacle = "execution.cgroup is off" if is_off else ws.group_obstacle(dict.fromkeys(SHARED, 1.0))
     whom = "all processes of an attempt together" if obstacle is None else f"each process alone ({obstacle})"
-    return [*found, {"check": "limits", "detail": f"limits on memory would hold for {whom}"}]
+    found.append({"check": "limits", "detail": f"limits on memory would hold for {whom}"})
+    return found + _kept_worktrees(ws)
+
+
+def _kept_worktrees(ws: Workspace) -> list[JsonObject]:
+    from atms_cli.services import worktrees
+
+    kept = worktrees.survey(ws)
+    if not kept:
+        return []
+    states = [str(each["state"]).replace("_", " ") for each in kept]
+    counted = ", ".join(f"{states.count(name)} {name}" for name in dict.fromkeys(states))
+    size = describe_size(sum(int(str(each["size"])) for each in kept))
+    detail = f"worktrees of tasks take {size} ({counted}); see: atms task worktrees"
+    return [{"check": "worktrees", "detail": detail}]
 
 
 def weak_limits(ws: Workspace) -> list[str]:

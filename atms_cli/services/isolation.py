@@ -27,6 +27,11 @@ def is_apart(ws: Workspace, task: Task, agent: Agent) -> bool:
     return said == "worktree" and not own.startswith("/")
 
 
+def needs_worktree(ws: Workspace, task: Task, agent: Agent) -> bool:
+    """Return whether a worktree has to be made before an agent can work on a task."""
+    return is_apart(ws, task, agent) and ws.worktrees.path(task["id"]) is None
+
+
 def with_setup(ws: Workspace, task: Task, run: str, argv: list[str], *, is_set_up: bool) -> list[str]:
     """Return a command line that makes a new worktree fit for work before it does what it is for.
 

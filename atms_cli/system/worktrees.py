@@ -16,7 +16,7 @@ from atms_cli.system.worktree import Worktree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from atms_cli.domain.records import JsonObject
 
@@ -77,10 +77,13 @@ class Worktrees:
         ):
             return tree.merge(policy, message)
 
-    def clean_up(self, task: str, *, is_merged: bool) -> str | None:
-        """Remove a worktree without changes, and a branch that is merged; return why it has to stay, or None."""
+    def clean_up(self, task: str, *, is_merged: bool, is_wanted: Callable[[], bool] = lambda: False) -> str | None:
+        """Remove a worktree without changes, and a branch that is merged; return why it has to stay, or None.
+
+        Whether it `is_wanted` is asked when nobody else can begin to make it any more.
+        """
         with self._alone(task) as tree:
-            reason = tree.clean_up(is_merged=is_merged)
+            reason = "its task goes on" if is_wanted() else tree.clean_up(is_merged=is_merged)
             if reason is None:
                 # Whoever waits for it sees that it is another one now (alone.py).
                 os.remove(self._lock_file(task))
