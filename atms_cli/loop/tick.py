@@ -50,6 +50,8 @@ class Desk:
         self._touched_feature = False
         self._to_judge: list[tuple[Work, Sequence[Gate]]] = []
         self._to_clean: list[Merged] = []
+        #: Whether a worktree is one more that may be kept.
+        self._has_left_work = False
         self._to_complete: list[Work] = []
         self._failures: dict[str, int] = {}  # in a row, by agent
         self.spent = budget.Spent()
@@ -119,7 +121,9 @@ class Desk:
         for one in merged:
             is_merged = one.result["kind"] in ("merged", "nothing")
             self.apart.clean_up(one.work.task, one.work.run, is_merged=is_merged)
-        self.apart.count_if_limited()
+        if self._has_left_work:
+            self._has_left_work = False
+            self.apart.count_if_limited()
 
     def look_after(self, tx: Transaction, *, every_s: float) -> None:
         """Look after the queue's health now and then; a look costs more than a turn."""
@@ -287,6 +291,7 @@ class Desk:
         if self.is_stopping:
             # The next loop judges it again, and brings it back.
             del self.works[work.run]
+            self.watch.forget(work.run)
         elif judges:
             self._to_judge.append((work, judges))
         else:
@@ -297,6 +302,7 @@ class Desk:
         if work.heard is not None:
             attempts.account(tx, work.start, work.heard)
         self.watch.forget(work.run)
+        self._has_left_work |= work.start.is_apart
         follow(tx, [work.task["id"]])
         task = tx.read.task(work.task["id"])
         self._touched_feature |= task["feature_id"] is not None

@@ -43,9 +43,9 @@ def test_what_each_is_kept_for_and_what_may_go(apart: Atms) -> None:
     empty = apart.add("Empty", "--command", "false")
     dirty = apart.add("Dirty", "--command", "echo x > new.txt; false")
     committed = apart.add("Committed", "--command", "echo y > y.txt; git add y.txt; git commit -qm y; false")
-    waiting = apart.add("Waiting", "--command", "false", "--retries", "1")
-    apart("config", "set", "execution.retry_delay", "1h")
     apart("run", "--drain", code=8)
+    waiting = apart.add("Waiting", "--command", "false", "--retries", "1")
+    apart("run", "--once", code=8)
     assert states(apart) == {empty: "removable", dirty: "dirty", committed: "unmerged", waiting: "waiting"}
     shown = apart("task", "worktrees")
     assert "1 worktree may go: atms task worktrees --prune" in shown.err
