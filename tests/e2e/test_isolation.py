@@ -277,7 +277,7 @@ def test_a_worktree_is_torn_down_before_it_goes_and_stays_if_that_fails(apart: A
     two = apart.add("Stubborn", "--command", "echo x > stubborn.txt")
     out = apart("run", "--drain", "--progress", "plain").out
     assert (apart.task(two)["status"], worktrees(apart)) == ("completed", 1)
-    assert "a worktree stays, for its teardown failed: exit code 1; see" in out
+    assert f"{two}: its worktree stays: its teardown failed: exit code 1; see" in out
 
 
 # Git that is slow, and loops that are killed
