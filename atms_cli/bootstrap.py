@@ -11,7 +11,7 @@ from atms_cli.system.ids import RandomIds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from atms_cli import ports
     from atms_cli.domain.config import Config
@@ -189,6 +189,18 @@ class OpenWorkspace:
         from atms_cli.system.plugins import driver
 
         return driver(kind)
+
+    def trust(self, home: str, where: Sequence[str], directory: str) -> None:
+        """Name a directory, which a worktree is or has, among those that a coding agent works in unasked (store/trusting.py)."""
+        from atms_cli.store.trusting import trust
+
+        trust(
+            home,
+            where,
+            directory,
+            ours=join(self.directory, paths.WORKTREES),
+            backups=join(self.directory, paths.BACKUPS),
+        )
 
     def loop_holder(self) -> str | None:
         """Return who runs `atms run` here, or None if nobody does."""

@@ -333,6 +333,7 @@ class FakeWorkspace:
         self.ungrouped: str | None = None
         self.worktrees = FakeWorktrees()
         self.templates = FakeTemplates()
+        self.trusted: list[tuple[str, ...]] = []
         self.plugged: dict[str, Mapping[str, object]] = {}
 
     def acting_as(self, agent: str | None) -> FakeWorkspace:
@@ -365,6 +366,9 @@ class FakeWorkspace:
 
     def plugged_driver(self, kind: str) -> Mapping[str, object] | None:
         return self.plugged.get(kind)
+
+    def trust(self, home: str, where: Sequence[str], directory: str) -> None:
+        self.trusted.append((home, *where, directory))
 
     def loop_holder(self) -> str | None:
         return self.holder

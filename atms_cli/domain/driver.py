@@ -27,6 +27,9 @@ if TYPE_CHECKING:
         env: dict[str, str]
         reads: list[str]  # files of conventions that it reads by itself
         stream: str
+        trust: list[
+            str
+        ]  # a JSON file, from the home directory, and the list in it of directories that are trusted; or nothing
 
 
 _PLAIN_OUTPUT = {"NO_COLOR": "1"}
@@ -44,6 +47,7 @@ BUILT_IN: dict[str, Driver] = {
         "env": {**_PLAIN_OUTPUT, "GEMINI_CLI_TRUST_WORKSPACE": "true", "GEMINI_CLI_NO_RELAUNCH": "true"},
         "reads": ["GEMINI.md"],
         "stream": "gemini",
+        "trust": [],
     },
     "agy": {
         "argv": ["agy", "--output-format", "stream-json", "--add-dir", "."],
@@ -56,6 +60,8 @@ BUILT_IN: dict[str, Driver] = {
         "env": {**_PLAIN_OUTPUT},
         "reads": ["AGENTS.md", "GEMINI.md"],
         "stream": "agy",
+        # Each directory by itself: to trust the repository is not enough, and nobody is there to be asked.
+        "trust": [".gemini/antigravity-cli/settings.json", "trustedWorkspaces"],
     },
     "claude": {
         "argv": ["claude", "-p", "--output-format", "stream-json", "--verbose"],
@@ -71,6 +77,7 @@ BUILT_IN: dict[str, Driver] = {
         "env": {**_PLAIN_OUTPUT},
         "reads": ["AGENTS.md", "CLAUDE.md"],
         "stream": "claude",
+        "trust": [],
     },
     "codex": {
         "argv": ["codex", "exec", "--json", "--skip-git-repo-check"],
@@ -84,6 +91,7 @@ BUILT_IN: dict[str, Driver] = {
         "env": {**_PLAIN_OUTPUT},
         "reads": ["AGENTS.md"],
         "stream": "codex",
+        "trust": [],
     },
 }
 #: What reads the output of an agent (streams.py); `plain` has no events.
@@ -91,6 +99,7 @@ STREAMS = ("plain", "gemini", "claude", "codex", "agy")
 #: Of a driver that says no more than its `argv`.
 DEFAULTS: JsonObject = {
     "approvals": {}, "model": [], "new": [], "resume": [], "prompt": [], "stdin": True, "env": {}, "reads": [], "stream": "plain",
+    "trust": [],
 }  # fmt: skip
 #: A longer argument is not taken by every system (Linux: 128 KiB); the agent is sent to the file then.
 _MOST_ARGUMENT_BYTES = 100_000

@@ -133,6 +133,9 @@ def launch(ws: Workspace, start: Start, tree: str, *, is_set_up: bool = True) ->
     if inputs:
         about["ATMS_INPUTS"] = inputs
     own_directory = task["context"]["working_directory"] or "."
+    if start.is_apart and used is not None and used["trust"]:
+        home = {**ws.environ, **about}.get("HOME", "")
+        ws.trust(home, used["trust"], f"{tree}/{own_directory}")
     return {
         "id": start.run,
         "argv": isolation.with_setup(ws, task, start.run, argv, is_set_up=is_set_up),

@@ -556,6 +556,14 @@ class DriverDefinition(_Section):
         list[str],
         Meta(description="Files of conventions that it reads by itself, like AGENTS.md; it is not told them twice."),
     ] = []
+    trust: Annotated[
+        list[Text],
+        Meta(
+            max_length=2,
+            description="A JSON file, from the home directory, and the list in it that names directories it works in unasked; "
+            "worktrees are added.",
+        ),
+    ] = []
     stream: Annotated[Stream, Meta(description="Who reads its output: a stream of events, or plain text.")] = _DRIVER[
         "stream"
     ]
