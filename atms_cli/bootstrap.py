@@ -35,7 +35,6 @@ class OpenWorkspace:
         self._roadmap: str | None = None
         self._worktrees: ports.Worktrees | None = None
         self._templates: ports.Templates | None = None
-        self._roadmap_seen: tuple[int, int, int] | None = None
 
     @property
     def store(self) -> ports.Store:
@@ -88,14 +87,13 @@ class OpenWorkspace:
         """Keep in step with another file than the usual one."""
         self._roadmap = os.path.abspath(path)
 
-    def roadmap_changed(self) -> bool:
-        """Return whether there is a roadmap file that differs from the last time this was asked."""
+    def roadmap_stamp(self) -> tuple[int, int, int] | None:
+        """Return what tells one content of the roadmap file from the next, or None if there is no file."""
         try:
             status = os.stat(self.roadmap.path)
         except FileNotFoundError:
-            return False
-        before, self._roadmap_seen = self._roadmap_seen, (status.st_mtime_ns, status.st_size, status.st_ino)
-        return before != self._roadmap_seen
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
 
     @property
     def calendar(self) -> ports.Calendar:

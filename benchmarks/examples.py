@@ -104,6 +104,10 @@ OTHER = (
     "feature plan",
     "feature sync",
     "feature diff",
+    "feature implement {failed_feature} --notes 'By hand'",
+    "feature reopen {rejected}",
+    "feature edit {suggested} --priority low",
+    "feature stats",
     "gate add gate{number} --command true --workspace {aside}",
     "gate list",
     "gate show quick",
@@ -133,6 +137,9 @@ SKIPPED = {
     "task worktrees": "asks git for them",
     "task attach": "goes on as long as the attempt does",
     "agent test": "starts an agent",
+    "feature fail": "as `feature implement`",
+    "feature resolve": "needs a conflict",
+    "feature watch": "goes on until it is interrupted",
 }
 _STAGES: dict[str, tuple[str, ...]] = {
     "queued": (), "draft": ("draft",), "started": ("started",), "failed": ("started", "failed"),
@@ -217,7 +224,10 @@ def furnish(workspace: OpenWorkspace, made: Stock, atms: str, calls: int) -> Non
     made.supplies["registered"] = [
         agents.register(workspace, f"known{number}", {"kind": "pull"})["name"] for number in range(calls)
     ]
-    made.supplies["suggested"] = _write_roadmap(workspace.root, 2 * calls)
+    made.supplies |= _write_roadmap(
+        workspace.root, {"suggested": 3 * calls, "rejected": calls, "failed-implementation": calls}
+    )
+    made.supplies["failed_feature"] = made.supplies.pop("failed-implementation")
     made.fixed["attempted"] = _attempt(workspace)
     with open(join(workspace.root, "atms.yaml"), "w", encoding="utf-8") as file:
         file.write(_settings(["quick"]))
@@ -226,13 +236,14 @@ def furnish(workspace: OpenWorkspace, made: Stock, atms: str, calls: int) -> Non
     _add_workspaces(made, calls)
 
 
-def _write_roadmap(root: str, suggestions: int) -> list[str]:
-    """Write a roadmap with a few approved features; return the suggested ones."""
+def _write_roadmap(root: str, wanted: dict[str, int]) -> dict[str, list[str]]:
+    """Write a roadmap with a few approved features and so many of other statuses; return the ids of those."""
     features = [_feature(number, "approved") for number in range(1, _APPROVED + 1)]
-    features += [_feature(number, "suggested") for number in range(_APPROVED + 1, _APPROVED + suggestions + 1)]
+    for status, number_wanted in wanted.items():
+        features += [_feature(number, status) for number in range(len(features) + 1, len(features) + number_wanted + 1)]
     with open(join(root, "FEATURES.json"), "w", encoding="utf-8") as file:
         json.dump({"project": "benchmark", "features": features}, file, indent=2)
-    return [str(feature["id"]) for feature in features[_APPROVED:]]
+    return {status: [str(each["id"]) for each in features if each["status"] == status] for status in wanted}
 
 
 def _feature(number: int, status: str) -> JsonObject:

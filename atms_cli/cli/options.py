@@ -10,6 +10,7 @@ from atms_cli.domain import agent as agents
 from atms_cli.domain import gate as gates
 from atms_cli.domain import task as tasks
 from atms_cli.domain.feature import CATEGORIES as FEATURE_CATEGORIES
+from atms_cli.domain.feature import PRIORITIES as FEATURE_PRIORITIES
 from atms_cli.domain.recurrence import MISSED
 from atms_cli.store.importers import FORMS
 from atms_cli.store.listing import SORTS
@@ -298,6 +299,10 @@ FeatureFile = Annotated[
     str | None, Option("--file", metavar="PATH", help="The roadmap file, else FEATURES.json or TASKS.json.")
 ]
 FeatureStatuses = Annotated[list[str] | None, Option("--status", metavar="S", help="Of this status; repeatable.")]
+SuggestedTitle = Annotated[
+    str | None, Argument(metavar="[TITLE]", help="10 to 200 characters; may stand in --from or be written with --edit.")
+]
+FeatureTitle = Annotated[str | None, Option("--title", metavar="TEXT", help="10 to 200 characters.")]
 FeatureDescription = Annotated[
     str | None, Option("-d", "--description", metavar="TEXT", help="20 to 2000 characters." + _TEXT)
 ]
@@ -305,8 +310,22 @@ BusinessValue = Annotated[str | None, Option("--business-value", metavar="TEXT",
 FeatureCategory = Annotated[
     str | None, Option("-c", "--category", metavar="C", help="One of: " + ", ".join(FEATURE_CATEGORIES) + ".")
 ]
+FeaturePriority = Annotated[
+    str | None, Option("-p", "--priority", metavar="P", help="One of: " + ", ".join(FEATURE_PRIORITIES) + ".")
+]
+FeatureFrom = Annotated[
+    str | None, Option("--from", metavar="FILE", help="Take fields from a JSON object; `-` reads standard input.")
+]
+EditInEditor = Annotated[bool, Option("--edit", help="Write the fields in your editor ($VISUAL, $EDITOR).")]
 ApprovalNotes = Annotated[
     str | None, Option("--notes", metavar="TEXT", help="A note for the approval history." + _TEXT)
+]
+ImplementationNotes = Annotated[
+    str | None,
+    Option("--notes", metavar="TEXT", help="The evidence; what atms knows of its tasks if not given." + _TEXT),
+]
+Take = Annotated[
+    str, Option("--take", metavar="SIDE", help="Whose word holds: file, or queue (what the work here came to).")
 ]
 Check = Annotated[bool, Option("--check", help="Change nothing; exit with 1 if there is something to do.")]
 

@@ -25,7 +25,13 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
             "register", "update", "list_", "show", "stats", "heartbeat", "test_", "enable", "disable", "drain", "resume", "remove",
         ),
     ),
-    "feature": ("atms_cli.cli.feature", ("list_", "show", "suggest", "approve", "reject", "plan", "sync", "diff")),
+    "feature": (
+        "atms_cli.cli.feature",
+        (
+            "list_", "show", "suggest", "approve", "reject", "implement", "fail", "reopen", "edit", "plan", "sync", "diff", "resolve",
+            "stats", "watch",
+        ),
+    ),
     "gate": ("atms_cli.cli.gate", ("add", "list_", "show", "remove", "run")),
     "config": ("atms_cli.cli.config", ("get", "set_", "unset", "list_", "path", "validate", "schema")),
 }  # fmt: skip

@@ -30,6 +30,7 @@ _MARKS = {
     "retried": ("↻", "yellow"),
     "cancelled": ("–", "dim"),
     "feature": ("→", "magenta"),
+    "feature_changed": ("~", "magenta"),
     "warning": ("!", "yellow"),
     "stopping": ("■", "yellow"),
 }
@@ -85,7 +86,7 @@ def _about_agent(kind: str, report: JsonObject) -> str:
 
 
 def _words(call: Call, kind: str, report: JsonObject) -> str:
-    if kind in ("warning", "stopping", "alert"):
+    if kind in ("warning", "stopping", "alert", "feature_changed"):
         return one_line(str(report["text"]))
     if kind in ("halted", "offline"):
         return _about_agent(kind, report)

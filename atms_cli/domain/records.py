@@ -320,6 +320,12 @@ class FeatureState(TypedDict):
     title: str
     status: str
     tasks: list[str]
+    #: What the file and the work here last agreed on (domain/featuremerge.py); not known of features planned long ago.
+    fields: NotRequired[JsonObject]
+    #: The status that atms wrote last, as long as nobody has written another one.
+    written: NotRequired[str]
+    #: By field, what was agreed on and what each side has made of it, for a person to decide.
+    conflicts: NotRequired[dict[str, JsonObject]]
 
 
 #: One edit of a JSON file: set the value at a path, or append to the list there.

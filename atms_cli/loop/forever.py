@@ -8,7 +8,7 @@ import select
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
-from os.path import basename, join
+from os.path import join
 
 from atms_cli.domain import budget
 from atms_cli.domain.moment import describe_duration, seconds_between, to_iso
@@ -22,14 +22,14 @@ from atms_cli.errors import (
 )
 from atms_cli.loop.chores import Chores
 from atms_cli.loop.recovery import recover
+from atms_cli.loop.roadmap import Roadmap, watched
 from atms_cli.loop.tick import Desk
 from atms_cli.loop.work import Ended
-from atms_cli.services import agents, attempts, dispatch, drivers, features, health, prompts, tidying
+from atms_cli.services import agents, attempts, dispatch, drivers, health, prompts, tidying
 from atms_cli.store import paths
 from atms_cli.store.lock import Lock, holder
 from atms_cli.system.keeper_client import Keeper, KeeperGone, Refused
 from atms_cli.system.launch import Launch, Outcome
-from atms_cli.system.watch import Changes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from atms_cli.bootstrap import OpenWorkspace
-    from atms_cli.domain.records import Agent, Json, JsonObject
+    from atms_cli.domain.records import Agent, JsonObject
     from atms_cli.loop.work import Report
     from atms_cli.ports import ReadModel
+    from atms_cli.system.watch import Changes
 
 #: How long an older keeper may take to hand over, and how often to look even if nothing was noticed.
 _KEEPER_TIMEOUT_S = 30.0
@@ -77,6 +78,7 @@ class Loop:
         self._report = report
         self._chores = Chores(_CHORES)
         self._desk = Desk(ws, report, self._chores, jobs=plan.jobs or ws.config["execution"]["jobs"], only=plan.only)
+        self._roadmap = Roadmap(ws, report)
         self._ended: list[Ended] = []
         self._stage = 0
         self._done_stage = 0
@@ -104,16 +106,10 @@ class Loop:
         try:
             # Read once: decoding it anew for every launch would cost more than the launch.
             self._ws.environ = dict(self._ws.environ)
-            with self._watching() as changes, _Signals(self._interrupted) as signals:
+            with watched(self._ws) as changes, _Signals(self._interrupted) as signals:
                 return self._keep_going(changes, signals)
         finally:
             lock.release()
-
-    def _watching(self) -> Changes:
-        roadmap = basename(self._ws.roadmap.path)
-        ours = (".jsonl", roadmap, paths.CONFIG)
-        journal = join(self._ws.directory, paths.JOURNAL)
-        return Changes([journal], flat=[self._ws.root], matters=lambda path: path.endswith(ours))
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
         del frame
@@ -141,13 +137,14 @@ class Loop:
         if tidied and tidied["runs"]:
             self._report({"type": "tidied", **tidied})
         try:
-            self._sync_features()
+            self._roadmap.look()
             while not self._is_over():
                 self._turn()
                 self._escalate()
                 self._watch()
                 if not self._ended and not self._desk.apart.has_news() and not self._is_over():
                     self._sleep(changes, signals)
+                self._roadmap.look()
             return self._close()
         finally:
             self._keeper.close()
@@ -180,7 +177,7 @@ class Loop:
         self._ended += self._desk.unstartable
         self._desk.unstartable = []
         if self._desk.feature_work_ended():
-            self._write_outcomes()
+            self._roadmap.settle()
 
     def _watch(self) -> None:
         """Stop the agents that have reached a limit, or get nowhere, when it is time to look."""
@@ -239,7 +236,7 @@ class Loop:
             return True
         if self._plan.once:
             return self._desk.counts["started"] > 0 or not self._can_start_soon()
-        return self._plan.drain and not self._can_start_soon()
+        return self._plan.drain and not self._roadmap.is_pending() and not self._can_start_soon()
 
     def _can_start_soon(self) -> bool:
         """Return whether something is ready for an agent here, or will be after its wait for another attempt."""
@@ -299,7 +296,8 @@ class Loop:
             if moment is not None
         ]
         left = _LONGEST_SLEEP_S if self._is_late else self._time_left()
-        return max(0.001, min([_LONGEST_SLEEP_S, left, self._desk.watch.due_in_s(), *moments]))
+        ours = (self._desk.watch.due_in_s(), self._roadmap.seconds_left())
+        return max(0.001, min([_LONGEST_SLEEP_S, left, *ours, *moments]))
 
     def _listen(self) -> None:
         for message in self._keeper.receive():
@@ -315,14 +313,15 @@ class Loop:
         """See what others changed: tasks, settings, the roadmap; return whether they did."""
         if not all(path.endswith(".jsonl") for path in changed):
             self._reload_settings()
-            self._sync_features()
+            self._roadmap.notice()
             return True
         return self._ws.store.has_news()
 
     def _end_stale(self) -> None:
-        """End the commands of tasks that others have taken away meanwhile."""
+        """End the commands of tasks that others have taken away meanwhile, or the roadmap has."""
+        is_changed = self._roadmap.take_changes()
         # What another clone decided may be older than our newest event, so only the tasks themselves can tell.
-        for process in self._desk.stale() if self._ws.store.take_news() else ():
+        for process in self._desk.stale() if self._ws.store.take_news() or is_changed else ():
             self._keeper.kill(process, "its task was taken away")
 
     def _reload_settings(self) -> None:
@@ -338,32 +337,9 @@ class Loop:
             self._ws.keep_config(before)
             self._report({"type": "warning", "text": f"{error.message}; going on with the settings from before"})
 
-    def _sync_features(self) -> None:
-        try:
-            if self._ws.roadmap_changed():
-                report = features.sync(self._ws)
-                self._tell_features(report["created"], report["written"])
-        except AtmsError as error:
-            self._report({"type": "warning", "text": error.message})
-
-    def _write_outcomes(self) -> None:
-        try:
-            self._tell_features([], list(features.write_outcomes(self._ws)))
-        except AtmsError as error:
-            self._report({"type": "warning", "text": error.message})
-
-    def _tell_features(self, created: Json, written: Json) -> None:
-        for task in created if isinstance(created, list) else []:
-            if isinstance(task, dict):
-                self._report(
-                    {"type": "planned", "task": task["id"], "title": task["title"], "feature": task["feature_id"]}
-                )
-        for each in written if isinstance(written, list) else []:
-            if isinstance(each, dict):
-                self._report({"type": "feature", **each})
-
     def _close(self) -> int:
         """Sum up and return the exit code."""
+        self._roadmap.close()
         with self._ws.store.writing("atms run") as tx:
             # Until the next loop nobody looks, so an alert that is over would stay.
             self._desk.look_after(tx, every_s=0.0)

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec  # noqa: TID253
 
-from atms_cli.domain.feature import FILE_PRIORITIES
+from atms_cli.domain.breakdown import FILE_PRIORITIES
 from atms_cli.domain.task import CATEGORIES, PRIORITIES
 from atms_cli.errors import AtmsError, UsageError
 

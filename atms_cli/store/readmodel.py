@@ -286,9 +286,12 @@ class ReadModel:
         """Return what is known of all features."""
         return [decode(row[0]) for row in self._run(sql.FEATURES)]
 
-    def feature_statuses(self, feature_id: str) -> list[str]:
-        """Return the statuses of a feature's tasks."""
-        return [row[0] for row in self._run(sql.FEATURE_STATUSES, (feature_id,))]
+    def statuses_by_feature(self) -> dict[str, set[str]]:
+        """Return which statuses the tasks of each feature have."""
+        found: dict[str, set[str]] = {}
+        for feature, status in self._run(sql.FEATURE_STATUSES):
+            found.setdefault(feature, set()).add(status)
+        return found
 
     def history(self, key: str) -> list[Event]:
         """Return all events of an aggregate, oldest first."""

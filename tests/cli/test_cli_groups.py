@@ -204,7 +204,11 @@ def test_features_are_listed_decided_and_taken_in(roadmap: Atms) -> None:
     assert atms("feature", "diff", code=1).out == "→ f2  approved → implemented\n"
     assert atms("feature", "sync").out == "→ f2  approved → implemented\n"
     card = atms("feature", "show", "f2").out
-    assert card == f"f2  Fix login\nimplemented, bug-fix\n\nIt fails\n  ✓ completed  {ids[3]}  Implement: Fix login\n"
+    assert card == (
+        "f2  Fix login\nimplemented, bug-fix\nimplemented by: ann\n"
+        f"implementation notes: completed by atms: {ids[3]} (Implement: Fix login)\n\nIt fails\n"
+        f"  ✓ completed  {ids[3]}  Implement: Fix login\n"
+    )
 
 
 def test_several_features_are_decided_together_or_not_at_all(roadmap: Atms) -> None:

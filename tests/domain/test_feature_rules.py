@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atms_cli.domain import decisions
+from atms_cli.domain import breakdown, decisions, featureedits
 from atms_cli.domain import feature as features
 from atms_cli.errors import AtmsError, NotFoundError, UsageError
 from atms_cli.store.jsonedit import amend
@@ -65,7 +65,7 @@ def sample(name: str) -> JsonObject:
 def test_the_eleven_approved_become_23_tasks() -> None:
     document = sample("eleven-approved.json")
     approved = [feature for feature in features.listed(document) if feature.get("status") == "approved"]
-    derived = {features.text(feature, "id"): features.derive(feature) for feature in approved}
+    derived = {features.text(feature, "id"): breakdown.derive(feature) for feature in approved}
     assert len(approved) == len(derived) == 11
     assert sum(len(each) for each in derived.values()) == 23
     for feature in approved:
@@ -97,7 +97,7 @@ def test_the_eleven_approved_become_23_tasks() -> None:
     ],
 )
 def test_priority(fields: JsonObject, priority: str) -> None:
-    assert features.priority(made(**fields)) == priority
+    assert breakdown.priority(made(**fields)) == priority
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_priority(fields: JsonObject, priority: str) -> None:
      ("documentation", 5000, 20), ("no such", 0, 5)],
 )  # fmt: skip
 def test_effort(category: str, characters: int, hours: int) -> None:
-    assert features.effort_minutes(made(category=category, description="x" * characters)) == hours * 60
+    assert breakdown.effort_minutes(made(category=category, description="x" * characters)) == hours * 60
 
 
 @pytest.mark.parametrize(
@@ -123,15 +123,15 @@ def test_effort(category: str, characters: int, hours: int) -> None:
     ],
 )
 def test_capabilities_come_from_words_not_from_parts_of_words(fields: JsonObject, skills: list[str]) -> None:
-    assert features.capabilities(made(**fields)) == skills
+    assert breakdown.capabilities(made(**fields)) == skills
 
 
 def test_supporting_tasks() -> None:
-    assert len(features.derive(made())) == 1
-    assert len(features.derive(made(description="x" * 800))) == 1
-    assert [task["category"] for task in features.derive(made(description="x" * 801))] == ["enhancement", "testing"]
-    assert len(features.derive(made(business_value="a comprehensive answer"))) == 2
-    main, test, document = features.derive(made(category="new-feature", description="", priority="high"))
+    assert len(breakdown.derive(made())) == 1
+    assert len(breakdown.derive(made(description="x" * 800))) == 1
+    assert [task["category"] for task in breakdown.derive(made(description="x" * 801))] == ["enhancement", "testing"]
+    assert len(breakdown.derive(made(business_value="a comprehensive answer"))) == 2
+    main, test, document = breakdown.derive(made(category="new-feature", description="", priority="high"))
     assert [task["estimated_effort"] for task in (main, test, document)] == [600, 360, 180]
     assert [task["priority"] for task in (main, test, document)] == ["high", "high", "medium"]
     assert [task["required_capabilities"] for task in (main, test, document)] == [[], ["testing"], ["documentation"]]
@@ -139,7 +139,7 @@ def test_supporting_tasks() -> None:
 
 
 def test_a_features_own_criteria_become_the_tasks() -> None:
-    (main,) = features.derive(
+    (main,) = breakdown.derive(
         made(acceptanceCriteria=["it works", 5, "it is fast"], approved_by="ann", approval_date=NOW)
     )
     assert main["validation_criteria"] == {"gates": [], "success_criteria": ["it works", "it is fast"]}
@@ -152,7 +152,7 @@ def test_a_features_own_criteria_become_the_tasks() -> None:
 ), json_values), max_size=4))  # fmt: skip
 def test_whatever_a_file_holds_becomes_tasks_that_can_be_made(feature: JsonObject, in_file: list[JsonObject]) -> None:
     feature["title"] = str(feature.get("title")) * 60
-    for drafts in (features.derive(feature), features.adopt(feature, in_file)):
+    for drafts in (breakdown.derive(feature), breakdown.adopt(feature, in_file)):
         for index, draft in enumerate(drafts):
             after = draft.pop("after")
             assert isinstance(after, list)
@@ -173,9 +173,9 @@ def test_the_files_own_tasks_are_adopted() -> None:
             None, "text",
         ]
     }  # fmt: skip
-    in_file = features.tasks_in_file(document, "f1")
+    in_file = breakdown.tasks_in_file(document)["f1"]
     assert [task["id"] for task in in_file] == ["a", "b", "c"]
-    second, third = features.adopt(made(), in_file)
+    second, third = breakdown.adopt(made(), in_file)
     assert (second["title"], second["category"], second["priority"], second["estimated_effort"]) == (
         "Second",
         "testing",
@@ -198,7 +198,7 @@ def test_the_files_own_tasks_are_adopted() -> None:
 def test_the_saved_files_own_tasks_can_all_be_adopted(name: str) -> None:
     document = sample(name)
     for feature in features.listed(document):
-        for draft in features.adopt(feature, features.tasks_in_file(document, features.text(feature, "id"))):
+        for draft in breakdown.adopt(feature, breakdown.tasks_in_file(document).get(features.text(feature, "id"), [])):
             draft.pop("after")
             decisions.create("t1", draft, created_by="ann", draft=False)
 
@@ -256,31 +256,33 @@ def amended(document: JsonObject, edits: Any) -> Any:  # noqa: ANN401  JSON
     return amend(copy.deepcopy(document), edits)
 
 
-def test_an_outcome_touches_four_fields_and_the_date() -> None:
+def test_an_outcome_touches_its_own_fields_and_the_date() -> None:
     document = document_of(made(extra={"kept": [1]}))
-    after = amended(document, features.outcome_edits(document, 1, "implemented", "all done", NOW))
-    own = {"status": "implemented", "updated_at": NOW, "implemented_date": NOW, "implementation_notes": "all done"}
+    after = amended(document, featureedits.outcome(document, 1, "implemented", by="eve", note="all done", now=NOW))
+    own = {
+        "status": "implemented", "updated_at": NOW, "implemented_date": NOW, "implemented_by": "eve", "implementation_notes": "all done",
+    }  # fmt: skip
     assert after["features"] == [None, {**made(extra={"kept": [1]}), **own}]
     assert after["metadata"] == {"total_features": 9, "approval_history": [], "updated": NOW}
-    failed = amended(document, features.outcome_edits(document, 1, "failed-implementation", "broke", NOW))
+    failed = amended(document, featureedits.outcome(document, 1, "failed-implementation", by="", note="broke", now=NOW))
     assert failed["features"][1]["failure_date"] == NOW
     assert failed["features"][1]["failure_reason"] == "broke"
 
 
 def test_judging_writes_the_feature_and_the_history() -> None:
     document = document_of(made(status="suggested"))
-    approved = amended(document, features.approve_edits(document, 1, by="ann", notes="go", now=NOW))
+    approved = amended(document, featureedits.approve(document, 1, by="ann", notes="go", now=NOW))
     assert approved["features"][1]["status"] == "approved"
     assert approved["features"][1]["approved_by"] == "ann"
     assert approved["metadata"]["approval_history"] == [
         {"feature_id": "f1", "action": "approved", "timestamp": NOW, "approved_by": "ann", "notes": "go"}
     ]
-    rejected = amended(document, features.reject_edits(document, 1, by="ann", reason="no", now=NOW))
+    rejected = amended(document, featureedits.reject(document, 1, by="ann", reason="no", now=NOW))
     assert (rejected["features"][1]["status"], rejected["features"][1]["rejection_reason"]) == ("rejected", "no")
     for status in ("approved", "rejected", "implemented", None):
         decided = document_of(made(status=status))
-        with pytest.raises(AtmsError, match="only a suggested feature"):
-            features.approve_edits(decided, 1, by="ann", notes="", now=NOW)
+        with pytest.raises(AtmsError, match="only a suggested feature can be approved"):
+            featureedits.approve(decided, 1, by="ann", notes="", now=NOW)
 
 
 def test_suggesting_appends_and_counts() -> None:
@@ -291,7 +293,7 @@ def test_suggesting_appends_and_counts() -> None:
         "category": "bug-fix",
     }
     document = document_of(made())
-    after = amended(document, features.suggest_edits(document, fields, feature_id="f2", by="ann", now=NOW))
+    after = amended(document, featureedits.suggest(document, fields, feature_id="f2", by="ann", now=NOW))
     assert list(after["features"][2]) == [
         "id", "title", "description", "business_value", "category", "status", "created_at", "updated_at", "suggested_by", "metadata",
     ]  # fmt: skip
@@ -311,9 +313,9 @@ def test_a_suggestion_that_the_original_would_refuse(change: JsonObject) -> None
         "business_value": "y" * 10,
         "category": "bug-fix",
     }
-    features.check_suggestion(fields)
+    featureedits.check_suggestion(fields)
     with pytest.raises(UsageError):
-        features.check_suggestion({**fields, **change})
+        featureedits.check_suggestion({**fields, **change})
 
 
 def test_finding_by_the_beginning_of_an_id() -> None:

@@ -32,7 +32,15 @@ agents:
     cat > prompts/$ATMS_TASK_ID.$ATMS_ATTEMPT
     touch made/$ATMS_TASK_ID
 """
-MAY_CHANGE = ("status", "updated_at", "implemented_date", "implementation_notes", "updated")
+MAY_CHANGE = (
+    "status",
+    "updated_at",
+    "implemented_date",
+    "implemented_by",
+    "implementation_notes",
+    "completed_at",
+    "updated",
+)
 
 
 def lines_changed(before: str, after: str) -> list[str]:
@@ -42,9 +50,9 @@ def lines_changed(before: str, after: str) -> list[str]:
 
 
 def without_outcome(document: Any) -> Any:  # noqa: ANN401  JSON
-    for feature in document["features"]:
-        for name in ("status", "updated_at", "implemented_date", "implementation_notes"):
-            feature.pop(name, None)
+    for each in (*document["features"], *document.get("tasks", [])):
+        for name in MAY_CHANGE:
+            each.pop(name, None)
     document["metadata"].pop("updated", None)
     return document
 
@@ -141,6 +149,51 @@ def test_a_roadmap_that_changes_while_the_loop_works_is_taken_up(repository: Atm
     loop.send_signal(2)
     assert atms.end(loop).code == 130
     assert (atms.root / "ran").read_text() == "f1\nf2\n"
+
+
+def test_work_on_what_is_rejected_is_stopped_and_what_waits_is_given_up(repository: Atms) -> None:
+    atms = repository
+    features = [
+        {"id": own, "title": f"Feature {own}", "description": "", "category": "bug-fix", "status": "approved"}
+        for own in ("f1", "f2")
+    ]
+    path = atms.write("FEATURES.json", json.dumps({"features": features, "metadata": {}}, indent=2))
+    atms.settings(
+        "version: 1\nexecution: {jobs: 1}\nagents:\n  worker: echo $ATMS_FEATURE_ID >> began; exec sleep 600\n"
+    )
+    loop, log = running(atms)
+    atms.appears("began", "f1\n")
+    features[0] |= {"status": "rejected", "rejected_by": "bea", "rejection_reason": "too dear"}
+    features[1] |= {"status": "implemented", "implemented_by": "bea"}
+    path.write_text(json.dumps({"features": features, "metadata": {}}, indent=2), encoding="utf-8")
+    atms.appears(log, "its feature was rejected by bea: too dear")
+    atms.until(lambda: set(atms.statuses().values()) == {"cancelled"})
+    atms.until(lambda: atms.json("status")["tasks"]["by_status"].get("in_progress", 0) == 0)
+    loop.send_signal(2)
+    assert atms.end(loop).code == 130
+    assert (atms.root / "began").read_text() == "f1\n"
+    assert [task["reason"] for task in atms.json("task", "list")] == [
+        "its feature was rejected by bea: too dear", "its feature was implemented by bea, the file says",
+    ]  # fmt: skip
+    assert json.loads(path.read_text(encoding="utf-8"))["features"] == features
+
+
+def test_a_roadmap_is_kept_in_step_without_a_loop(repository: Atms) -> None:
+    atms = repository
+    feature = {"id": "f1", "title": "Feature f1", "description": "", "category": "bug-fix", "status": "suggested"}
+    path = atms.write("FEATURES.json", json.dumps({"features": [feature], "metadata": {}}, indent=2))
+    with (atms.root / "watch.log").open("w") as out:
+        watcher = atms.start("feature", "watch", "--json", out=out)
+    atms.until(lambda: "keeping" in (atms.root / "watch.log").read_text())
+    fresh = atms.write(
+        "FEATURES.json.new", json.dumps({"features": [feature | {"status": "approved"}], "metadata": {}})
+    )
+    fresh.replace(path)
+    atms.appears("watch.log", '"type":"planned"')
+    atms("task", "done", atms.json("task", "list")[0]["id"])
+    atms.appears("FEATURES.json", '"implemented"')
+    watcher.send_signal(2)
+    assert atms.end(watcher).code == 130
 
 
 def running(atms: Atms) -> Any:  # noqa: ANN401  a process and the name of its log

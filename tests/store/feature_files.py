@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
@@ -40,3 +41,26 @@ def making(*edits: Edit) -> Callable[[JsonObject], list[Edit]]:
 def assert_nothing_left(directory: Path) -> None:
     assert {path.name for path in directory.iterdir()} <= {"FEATURES.json", "backups", "real.json"}
     assert not [path.name for path in directory.glob("backups/*.tmp")]
+
+
+def taken_as_the_original(lock: Path) -> Path:
+    """Take the lock as `taskmanager-api.js` does: created empty, then filled; a dead or an empty one is stolen."""
+    while True:
+        try:
+            with lock.open("x") as file:
+                file.write(str(os.getpid()))
+        except FileExistsError:
+            if is_stealable(lock):
+                lock.unlink(missing_ok=True)
+        else:
+            return lock
+
+
+def is_stealable(lock: Path) -> bool:
+    try:
+        os.kill(int(lock.read_text()), 0)
+    except FileNotFoundError:
+        return False
+    except (ValueError, ProcessLookupError):
+        return True
+    return False

@@ -16,7 +16,16 @@ import pytest
 from atms_cli.domain.feature import skeleton
 from atms_cli.errors import UnavailableError
 from atms_cli.store import peerlock
-from tests.store.feature_files import NOW, PLAIN, assert_nothing_left, feature_file, making, rename_project, spawning
+from tests.store.feature_files import (
+    NOW,
+    PLAIN,
+    assert_nothing_left,
+    feature_file,
+    making,
+    rename_project,
+    spawning,
+    taken_as_the_original,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,29 +203,6 @@ def append_all_as_the_original(directory: Path, name: str, count: int) -> None:
         document["features"].append({"id": f"{name}-{number}"})
         path.write_text(json.dumps(document, indent=2))
         lock.unlink()
-
-
-def taken_as_the_original(lock: Path) -> Path:
-    """Take the lock as `taskmanager-api.js` does: created empty, then filled; a dead or an empty one is stolen."""
-    while True:
-        try:
-            with lock.open("x") as file:
-                file.write(str(os.getpid()))
-        except FileExistsError:
-            if is_stealable(lock):
-                lock.unlink(missing_ok=True)
-        else:
-            return lock
-
-
-def is_stealable(lock: Path) -> bool:
-    try:
-        os.kill(int(lock.read_text()), 0)
-    except FileNotFoundError:
-        return False
-    except (ValueError, ProcessLookupError):
-        return True
-    return False
 
 
 @pytest.mark.parametrize(

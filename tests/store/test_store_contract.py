@@ -318,7 +318,7 @@ def test_features(store: EventStore) -> None:
     read = store.reading()
     assert read.feature("f1") == {"id": "f1", "title": "Exports", "status": "approved", "tasks": ["a"]}
     assert read.feature("f3") is None
-    assert read.feature_statuses("f1") == ["queued"]
+    assert read.statuses_by_feature()["f1"] == {"queued"}
     record(store, ("feature.written", "f1", {"status": "implemented"}))
     assert [feature["status"] for feature in store.reading().features()] == ["implemented"]
 
