@@ -6,7 +6,7 @@ from atms_cli.domain.feature import numbered, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from atms_cli.domain.records import Json, JsonObject
 
@@ -18,7 +18,8 @@ _KINDS = {dict: "an object", list: "an array", str: "a string", bool: "a truth v
 
 def find(document: JsonObject) -> list[JsonObject]:
     """Return the oddities of a file, each as `path` and `problem`."""
-    found = [*_shapes(document), *_entries(document), *_features(document), *_references(document)]
+    features = numbered(document)
+    found = [*_shapes(document), *_entries(document), *_features(features), *_references(document, features)]
     return [{"path": path, "problem": problem} for path, problem in found]
 
 
@@ -45,9 +46,9 @@ def _entries(document: JsonObject) -> Iterator[tuple[str, str]]:
                 yield f"{name}[{position}]", f"is {_kind(each)}, not an object; it is left alone"
 
 
-def _features(document: JsonObject) -> Iterator[tuple[str, str]]:
+def _features(features: Sequence[tuple[int, JsonObject]]) -> Iterator[tuple[str, str]]:
     first: dict[str, int] = {}
-    for position, feature in numbered(document):
+    for position, feature in features:
         for name in _TEXTS:
             value = feature.get(name)
             if value is not None and not isinstance(value, str):
@@ -60,16 +61,16 @@ def _features(document: JsonObject) -> Iterator[tuple[str, str]]:
             yield f"features[{position}].id", f"is `{own}`, as of features[{earlier}]; only the first one counts"
 
 
-def _references(document: JsonObject) -> Iterator[tuple[str, str]]:
+def _references(document: JsonObject, features: Sequence[tuple[int, JsonObject]]) -> Iterator[tuple[str, str]]:
     """Yield ids that lead nowhere: the original's hook renames features and tasks, so real files have many."""
-    features = {text(feature, "id") for _, feature in numbered(document)}
+    ids = {text(feature, "id") for _, feature in features}
     for position, task in numbered(document, "tasks"):
         named = text(task, "feature_id")
-        if named and named not in features:
+        if named and named not in ids:
             yield f"tasks[{position}].feature_id", f"is `{named}`, which no feature has"
     metadata = document.get("metadata")
     history = metadata.get("approval_history") if isinstance(metadata, dict) else None
     for position, entry in enumerate(history if isinstance(history, list) else []):
         named = text(entry, "feature_id") if isinstance(entry, dict) else ""
-        if named and named not in features:
+        if named and named not in ids:
             yield f"metadata.approval_history[{position}].feature_id", f"is `{named}`, which no feature has"

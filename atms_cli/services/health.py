@@ -132,11 +132,20 @@ def _settings(ws: Workspace) -> list[JsonObject]:
 
 
 def _roadmap(ws: Workspace) -> list[JsonObject]:
+    """Return whether the roadmap can be read, and what waits for a person to say whose word holds."""
     try:
         ws.roadmap.read()
     except AtmsError as error:
         return [{"check": "roadmap", "detail": error.message, "repair": error.hint}]
-    return []
+    return [
+        {
+            "check": "roadmap",
+            "detail": f"{state['id']}: file and queue disagree on its {', '.join(state['conflicts'])}",
+            "repair": f"atms feature resolve {state['id']} --take file|queue",
+        }
+        for state in ws.store.reading().features()
+        if state.get("conflicts")
+    ]
 
 
 def repair(ws: Workspace) -> list[str]:

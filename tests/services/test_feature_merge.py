@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from atms_cli.errors import AtmsError, NotFoundError
-from atms_cli.services import features, featuresync, tasks
+from atms_cli.services import features, featuresync, health, tasks
 from tests.fakes import FakeWorkspace
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ def test_a_priority_that_both_sides_chose_waits_for_a_person(take: str) -> None:
     assert kinds(ws) == ["feature.planned", "feature.conflicted", "feature.synced"]
     assert featuresync.diff(ws)["conflicts"] == [{"feature": "f1", **conflict}]
     assert features.show(ws, "f1")["atms_conflicts"] == [conflict]
+    assert [each["detail"] for each in health.doctor(ws)] == ["f1: file and queue disagree on its priority"]
     with pytest.raises(AtmsError, match="agents cannot settle"):
         features.resolve(ws.acting_as("eve"), "f1", take)
     features.resolve(ws, "f1", take)
