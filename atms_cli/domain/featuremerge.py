@@ -72,7 +72,7 @@ def merge(
         base = base or {**theirs, "status": state["status"]}
         _merge_fields(found, state, base, feature, tasks)
         merge_file_tasks(found, base, theirs, tasks, file_tasks)
-    _merge_status(found, state, base or theirs, theirs, feature, tasks)
+    _merge_status(found, state, base or theirs, theirs, feature, found.applied(tasks))
     # What is about to be written again is not what others have decided.
     if found.write is not None and found.write == state.get("written"):
         theirs = {**theirs, "status": found.write}

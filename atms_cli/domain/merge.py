@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from atms_cli.domain.task import evolve
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from atms_cli.domain.records import Fact, Json, JsonObject, Task
+    from atms_cli.domain.records import Event, Fact, Json, JsonObject, Task
 
 
 @dataclass(slots=True)
@@ -34,6 +36,15 @@ class Merge:
             self.facts += facts
             touched: list[Json] = list(dict.fromkeys(key for _, key, _ in facts))
             self.changes.append({"feature": self.feature, "what": what, "tasks": touched})
+
+    def applied(self, tasks: Sequence[Task]) -> list[Task]:
+        """Return tasks as they will be after the facts so far."""
+        after = {task["id"]: task for task in tasks}
+        for kind, key, data in self.facts:
+            event: Event = {"v": 1, "id": "", "at": self.now, "type": kind, "key": key, "actor": "", "data": data}
+            if key in after:
+                after[key] = evolve(after[key], event) or after[key]
+        return list(after.values())
 
     def dispute(self, name: str, sides: JsonObject) -> None:
         """Put a conflict on record, once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import select
-from os.path import basename, dirname, join
+from os.path import basename, dirname, isdir, join
 
 from atms_cli.errors import AtmsError, ConflictError, UnavailableError
 from atms_cli.services import featuresync
@@ -114,8 +114,11 @@ def watched(ws: OpenWorkspace) -> Changes:
     """Return what notices changes of the journal, the settings and the roadmap, wherever that lies."""
     roadmap = ws.roadmap.path
     journal, ours = join(ws.directory, paths.JOURNAL), (".jsonl", basename(roadmap), paths.CONFIG)
-    places = list(dict.fromkeys((ws.root, dirname(roadmap))))
-    return Changes([journal], flat=places, matters=lambda path: path.endswith(ours))
+    places = [ws.root, *({dirname(roadmap)} - {ws.root})]
+    # One that comes to be later is found when the loop looks by itself.
+    return Changes(
+        [journal], flat=[place for place in places if isdir(place)], matters=lambda path: path.endswith(ours)
+    )
 
 
 def watch(ws: OpenWorkspace, report: Report) -> None:

@@ -94,7 +94,10 @@ class JsonFeatureFile:
         with _Explained("change", self.path), PeerLock(f"{self.path}.lock", self._lock_wait_s):
             for _ in range(ATTEMPTS):
                 before, document = _settled(self.path)
-                after = self._edited(before, decide(document))
+                edits = decide(document)
+                # In memory it is several times as large as in the file.
+                del document
+                after = self._edited(before, edits)
                 if after == before:
                     return False
                 if self._replace(before, after):

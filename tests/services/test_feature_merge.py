@@ -360,6 +360,20 @@ def test_a_task_that_the_file_calls_completed_is_unless_gates_have_to_judge_it()
     assert (report["conflicts"], [each["to"] for each in report["written"]]) == ([], ["implemented"])
 
 
+def test_the_last_task_that_the_file_completes_makes_its_feature_implemented_at_once() -> None:
+    ws, (_,) = synced(feature(), tasks=[file_task("a")])
+    document(ws)["tasks"][0]["status"] = "completed"
+    assert [each["to"] for each in sync(ws)["written"]] == ["implemented"]
+
+
+def test_what_is_completed_in_the_file_stays_so_when_its_feature_is_rejected_too() -> None:
+    ws, (one, two) = synced(feature(), tasks=[file_task("a"), file_task("b")])
+    document(ws)["tasks"][0]["status"] = "completed"
+    write(ws, status="rejected")
+    sync(ws)
+    assert [task(ws, each["id"])["status"] for each in (one, two)] == ["completed", "cancelled"]
+
+
 def test_a_task_of_the_file_that_is_done_here_is_done_there() -> None:
     ws, (one, _) = synced(feature(), tasks=[file_task("a", kept=[1]), file_task("b")])
     before = copy.deepcopy(document(ws))
