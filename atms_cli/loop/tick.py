@@ -201,7 +201,7 @@ class Desk:
     def judge_again(self, work: Work) -> list[JsonObject]:
         """Return the gates of a task whose command succeeded under a loop that died; whatever they left is gone."""
         self.works[work.run] = work
-        work.heard = attempts.hear(self.ws, work.start)
+        work.heard = attempts.with_outputs(self.ws, work.start, attempts.hear(self.ws, work.start))
         judges = attempts.gates_of(self.ws, work.task)
         if judges:
             return self._gate_orders(work, judges)

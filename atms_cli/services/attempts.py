@@ -182,7 +182,7 @@ def in_flight(task: Task | None, run: str) -> bool:
 
 
 def hear(ws: Workspace, start: Start, hearing: Hearing | None = None) -> Heard:
-    """Return what an attempt has printed, of which some may have been heard, and left, and what is kept of that.
+    """Return what an attempt has printed, of which some may have been heard, and what is kept of that.
 
     It may take a while, so not in a transaction.
     """
@@ -190,15 +190,17 @@ def hear(ws: Workspace, start: Start, hearing: Hearing | None = None) -> Heard:
     if hearing is not None:
         heard = drivers.masked(heard, redact_for(ws, start))
     told = drivers.evidence(ws, start.task, start.agent, start.driver, start.run, heard.report)
-    left, commit = _left(ws, start), _commit(ws, start) if told.get("usage") else None
-    return replace(heard, told={**told, **left.kept}, lacks=left.lacks, commit=commit)
+    return replace(heard, told=told, commit=_commit(ws, start) if told.get("usage") else None)
 
 
-def _left(ws: Workspace, start: Start) -> outputs.Left:
+def with_outputs(ws: Workspace, start: Start, heard: Heard) -> Heard:
+    """Return what an attempt has printed with what it has left, now that its command has succeeded."""
     reported = ws.run_files.head(start.run, outputs.RESULT, MOST_BYTES + 1)
-    if not start.is_apart:
-        return outputs.look(ws, start.task, ws.root, reported, None)
-    return outputs.look(ws, start.task, ws.worktrees.path(start.task["id"]) or ws.root, reported, start.run)
+    tree, keep_in = ws.root, None
+    if start.is_apart:
+        tree, keep_in = ws.worktrees.path(start.task["id"]) or ws.root, start.run
+    left = outputs.look(ws, start.task, tree, reported, keep_in)
+    return replace(heard, told={**heard.told, **left.kept}, lacks=left.lacks)
 
 
 def _commit(ws: Workspace, start: Start) -> str | None:
@@ -210,6 +212,8 @@ def gather(ws: Workspace, start: Start, outcome: JsonObject, hearing: Hearing | 
     """Return what an attempt has left, but for its work if that lies apart."""
     _mask_logs(ws, start, outcome)
     heard = hear(ws, start, hearing)
+    if attempt.is_success(outcome):
+        heard = with_outputs(ws, start, heard)
     return replace(heard, told={**footprint.measured(outcome), **heard.told})
 
 

@@ -108,3 +108,30 @@ def test_a_pipe_is_no_file_and_is_not_waited_for(atms: Atms) -> None:
     one = atms.add("Pipe", "--command", 'mkfifo pipe; mkfifo "$ATMS_RESULT"', "--output", "it=pipe", "--retries", "0")
     atms("run", "--drain", code=8)
     assert "left no file for its output `it` (pipe)" in atms.task(one)["reason"]
+
+
+def test_a_failed_attempt_leaves_nothing(repository: Atms) -> None:
+    repository.settings("execution: {isolation: worktree}\n")
+    repository.write(".git/info/exclude", ".atms\natms.yaml\n")
+    one = repository.add(
+        "Fail", "--command", 'echo big > it; echo done > "$ATMS_RESULT"; exit 1', "--output", "it=it", "--retries", "0"
+    )
+    repository("run", "--drain", code=8)
+    task = repository.task(one)
+    assert task["status"] == "failed"
+    assert not task["result"].keys() & {"outputs", "results", "text"}
+    assert not list((repository.root / ".atms" / "runs").glob("*/output-*"))
+
+
+def test_outputs_are_found_again_after_a_kill_while_gates_run(atms: Atms) -> None:
+    atms("gate", "add", "slow", "--command", "test -e go || { touch judging; sleep 600; }")
+    one = atms.add("Build", "--command", BUILD, "--output", "report=dist/r.txt", "--output", "version")
+    loop = atms.start("run", "--drain", out=None)
+    atms.appears("judging")
+    loop.kill()
+    loop.wait()
+    atms.kill_keepers()
+    atms.write("go", "")
+    atms("run", "--drain")
+    result = atms.task(one)["result"]
+    assert (result["results"], result["outputs"][0]["name"]) == ({"version": "1.2"}, "report")
