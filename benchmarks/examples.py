@@ -57,6 +57,7 @@ OTHER = (
     "restore {backup} --yes --workspace {restored}",
     "compact --dry-run",
     "run --dry-run",
+    "task progress {begun} 40 --note 'half of it'",
     "task list",
     "task list --search 'number 77'",
     "task depend {queued} --on {shown}",
@@ -212,8 +213,9 @@ def stock(workspace: OpenWorkspace, directory: str, lines: Sequence[str], calls:
     for name, stages in _STAGES.items():
         needed = calls * sum(line.count(f"{{{name}}}") for line in lines)
         made.supplies[name] = seeding.add(workspace, needed, seeding.spare, stages) if needed else []
-    made.fixed["shown"], made.fixed["held"] = seeding.add(workspace, 2, seeding.spare)
+    made.fixed["shown"], made.fixed["held"], made.fixed["begun"] = seeding.add(workspace, 3, seeding.spare)
     tasks.claim(workspace, made.fixed["held"], agent=None, lease_s=seeding.LEASE_S)
+    tasks.start(workspace, [made.fixed["begun"]], agent=None, token=None)
     return made
 
 

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, tuple[tuple[str, str, bool], ...], dict[str, tupl
     'task claim': ('atms_cli.cli.task:claim', (('task_id', 'text', False),), {'--agent': ('agent', 'text'), '--lease': ('lease', 'text')}),
     'task release': ('atms_cli.cli.task:release', (('task_ids', 'many', True),), {'--reason': ('reason', 'text'), '--token': ('token', 'text')}),
     'task heartbeat': ('atms_cli.cli.task:heartbeat', (('task_id', 'text', True),), {'--token': ('token', 'text'), '--lease': ('lease', 'text')}),
+    'task progress': ('atms_cli.cli.task:progress', (('task_id', 'text', True), ('percent', 'int', False)), {'--note': ('note', 'text'), '--token': ('token', 'text')}),
     'task logs': ('atms_cli.cli.task:logs', (('task_id', 'text', True),), {'-f': ('follow', 'true'), '--follow': ('follow', 'true'), '--attempt': ('attempt', 'int'), '--raw': ('raw', 'true')}),
     'task attach': ('atms_cli.cli.task:attach', (('task_id', 'text', True),), {'--raw': ('raw', 'true'), '--shell': ('shell', 'true')}),
     'task diff': ('atms_cli.cli.task:diff', (('task_id', 'text', True),), {}),

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from atms_cli.loop.work import Report
 
 _MOST_ROWS = 12
+#: Of what an agent is doing, so much is shown.
+_DOING = 60
 
 
 class Board:
@@ -34,9 +36,10 @@ class Board:
         kind, task = str(report["type"]), str(report.get("task"))
         if kind in ("started", "resumed"):
             self._running[task] = (str(report["title"]), str(report["agent"]), self._clock.monotonic(), "working")
-        elif kind == "validating" and task in self._running:
+        elif kind in ("progress", "validating", "merging") and task in self._running:
             title, agent, began, _ = self._running[task]
-            self._running[task] = (title, agent, began, "validating")
+            doing = report.get("doing") if kind == "progress" else kind
+            self._running[task] = (title, agent, began, cut(str(doing or "working"), _DOING))
         elif kind in ("completed", "failed", "retried", "cancelled"):
             self._running.pop(task, None)
             if kind in self._counts:

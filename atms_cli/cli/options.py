@@ -173,6 +173,10 @@ Format = Annotated[str | None, Option("--format", metavar="F", help="One of: tab
 On = Annotated[list[str], Option("--on", metavar="ID", help="The task to wait for; repeatable.")]
 RemoveLink = Annotated[bool, Option("--remove", help="No longer wait for it.")]
 Reason = Annotated[str | None, Option("--reason", metavar="TEXT", help="Why; it stays in the history." + _TEXT)]
+Percent = Annotated[
+    int | None, Argument(metavar="[PERCENT]", help="How much of it is done, from 0 to 100.", min=0, max=100)
+]
+ProgressNote = Annotated[str | None, Option("--note", metavar="TEXT", help="What is being done." + _TEXT)]
 Note = Annotated[str | None, Option("--note", metavar="TEXT", help="What was done; it stays with the result." + _TEXT)]
 Result = Annotated[
     str | None,

@@ -8,7 +8,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
         "atms_cli.cli.task",
         (
             "add", "list_", "show", "update", "depend", "queue", "start", "done", "fail", "block", "unblock", "cancel", "reopen",
-            "retry", "archive", "claim", "release", "heartbeat", "logs", "attach", "diff", "worktrees", "wait", "graph",
+            "retry", "archive", "claim", "release", "heartbeat", "progress", "logs", "attach", "diff", "worktrees", "wait", "graph",
             "import_", "export",
         ),
     ),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _PRIORITY_STYLES = {"critical": "red", "high": "yellow", "background": "dim"}
 _NARROWEST = 20
 _SAID = 100
+#: Phases that the name of the event does not tell by itself.
+_TELLING_PHASES = ("timed_out", "stalled", "released")
 #: Ids of a longest way that are shown.
 _SHOWN_STEPS = 6
 
@@ -270,9 +272,20 @@ def _verdict(call: Call, gate: JsonObject) -> str:
 def _attempt(call: Call, attempt: Mapping[str, object]) -> str:
     ended = attempt["ended_at"]
     took = f" in {describe_duration(seconds_between(str(attempt['started_at']), str(ended)))}" if ended else ""
-    words = f"{attempt['number']}. {attempt['status']}{took} by {attempt['agent']}"
+    words = f"{attempt['number']}. {attempt['phase']}{took} by {attempt['agent']}{far(attempt.get('progress'))}"
     words = f"{words}: {one_line(str(attempt['reason']))}" if attempt["reason"] else words
     return words + call.style(_used(attempt.get("resources")), "dim")
+
+
+def far(progress: object) -> str:
+    """Return how far an attempt has got, in words that go on after others; empty if nobody knows."""
+    if not isinstance(progress, dict):
+        return ""
+    percent, note, doing = progress["percent"], progress["note"], progress["doing"]
+    parts = [f"{percent:g} %" if isinstance(percent, int | float) else "", one_line(str(note or ""))]
+    parts += [cut(str(doing or ""), _SAID), tokens(progress["usage"]).strip(" ()")]
+    known = "; ".join(part for part in parts if part)
+    return f": {known}" if known else ""
 
 
 def _used(resources: object) -> str:
@@ -287,7 +300,10 @@ def event_line(call: Call, event: Event) -> str:
     reason = event["data"].get("reason") or event["data"].get("title") or _forced(event)
     kind, key, actor = one_line(event["type"]), one_line(event["key"]), one_line(event["actor"])
     words = f"{call.style(event['at'], 'dim')}  {kind:<20}  {call.style(key, 'bold')}  by {actor}"
-    marks = ", ".join(name for name in ("superseded", "folded") if event.get(name))
+    phase = event.get("phase")
+    marks = ", ".join([
+        *([phase] if phase in _TELLING_PHASES else []), *(name for name in ("superseded", "folded") if event.get(name))
+    ])  # fmt: skip
     mark = f"  {call.style(f'({marks})', 'dim')}" if marks else ""
     return f"{words}  {cut(str(reason), 100)}".rstrip() + mark
 

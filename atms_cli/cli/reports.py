@@ -35,7 +35,7 @@ _MARKS = {
     "stopping": ("■", "yellow"),
 }
 #: Reports that a live view shows as a state and not as a line.
-_TRANSIENT = ("started", "resumed", "validating", "merging")
+_TRANSIENT = ("started", "resumed", "progress", "validating", "merging")
 
 
 def is_transient(report: JsonObject) -> bool:
@@ -55,6 +55,8 @@ def line(call: Call, report: JsonObject) -> str:
         )
     if kind == "gate":
         return _gate(call, report)
+    if kind == "progress":
+        return ""
     if kind == "tidied":
         return call.style(tidied(report), "dim")
     # A task may also have been held, archived or the like while it ran.

@@ -417,6 +417,20 @@ def heartbeat(call: Call, task_id: o.TaskId, token: o.Token = None, lease: o.Lea
     call.answer(task, [task["id"]], lambda: f"{task['id']} {until}")
 
 
+def progress(
+    call: Call, task_id: o.TaskId, percent: o.Percent = None, note: o.ProgressNote = None, token: o.Token = None
+) -> None:
+    """Say how far the work on a task has got; a sign of life, shown by `task show` and `status`."""
+    from atms_cli.services.progress import say
+
+    if percent is None and note is None:
+        raise UsageError("that says nothing", "give a percentage, or --note TEXT, or: atms task heartbeat ID")
+    said = say(call.workspace, task_id, percent, call.text(note), _token(call, token))
+    known = "" if said["percent"] is None else f" {said['percent']:g} %"
+    about = f": {said['note']}" if said["note"] else ""
+    call.answer(said, [str(said["task"])], lambda: f"{said['task']}{known}{about}")
+
+
 def logs(
     call: Call, task_id: o.TaskId, follow: o.Follow = False, attempt: o.AttemptNumber = None, raw: o.Raw = False
 ) -> None:

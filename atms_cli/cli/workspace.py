@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from atms_cli.cli.lines import one_line
-from atms_cli.cli.render import pairs, plural
+from atms_cli.cli.render import cut, pairs, plural
 from atms_cli.errors import EXIT_REFUSED
 
 TYPE_CHECKING = False
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from atms_cli.cli import options as o
     from atms_cli.cli.call import Call
     from atms_cli.domain.records import JsonObject
+
+
+#: Of the title of what is worked on, so much is shown.
+_TITLE = 40
 
 
 def init(call: Call, force: o.InitForce = False) -> None:
@@ -70,7 +74,20 @@ def _status(call: Call, report: Mapping[str, object]) -> str:
         ("agents", _agents(agents)),
         ("loop", f"running: {report['runner']}" if report["runner"] else "not running"),
     ]
-    return "\n".join([pairs(call, rows), *_advice(call, report, tasks["by_status"], queue)])
+    return "\n".join(
+        [pairs(call, rows), *_at_work(call, report["running"]), *_advice(call, report, tasks["by_status"], queue)]
+    )
+
+
+def _at_work(call: Call, running: object) -> list[str]:
+    """Return a line for each attempt that is being made."""
+    from atms_cli.cli.render import far, records
+
+    return [
+        f"{call.style('▶', 'cyan')} {call.style(str(each['task']), 'bold')}  {cut(str(each['title']), _TITLE)}  "
+        + call.style(f"{each['phase']}, {each['agent']}{far(each['progress'])}", "dim")
+        for each in records(running)
+    ]
 
 
 _WORTH_SAYING = ("blocked", "error", "offline", "terminated")

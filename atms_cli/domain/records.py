@@ -43,6 +43,7 @@ class Event(TypedDict):
     # Said of events that are shown, never of those that are stored:
     superseded: NotRequired[bool]  # it came too late to change anything
     folded: NotRequired[bool]  # `atms compact` has kept this much of it
+    phase: NotRequired[str]  # that its attempt enters by it (domain/phases.py)
 
 
 class Lease(TypedDict):

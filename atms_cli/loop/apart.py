@@ -139,7 +139,7 @@ class Apart:
         self._is_merging = True
         task_id, policy = work.task["id"], self._ws.config["execution"]["merge"]
         message = isolation.message(work.task)
-        self._report({"type": "merging", "task": task_id, "title": work.task["title"]})
+        self._report({"type": "merging", "task": task_id, "title": work.task["title"], "phase": "merging"})
         self._chores.give(
             lambda: self._ws.worktrees.merge(task_id, policy, message), lambda result: self._came_back(work, result)
         )

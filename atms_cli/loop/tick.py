@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from atms_cli.domain import agent as agents
-from atms_cli.domain import budget
+from atms_cli.domain import budget, phases
 from atms_cli.domain import gate as gates
 from atms_cli.domain.watching import Limit
 from atms_cli.errors import AtmsError, PromptError
@@ -189,14 +189,15 @@ class Desk:
         self.works[start.run] = Work(start, self.ws.clock.monotonic())
         self._processes[start.run] = start.run
         self.counts["started"] += 1
-        self.tell("started", start.task, agent=start.agent["name"], run=start.run, attempt=start.task["attempts"] + 1)
+        phase, number = "preparing" if start.is_apart else "launching", start.task["attempts"] + 1
+        self.tell("started", start.task, agent=start.agent["name"], run=start.run, attempt=number, phase=phase)
 
     def resume(self, work: Work) -> None:
         """Count an attempt as in flight that an earlier loop began."""
         self.works[work.run] = work
         self.watch.begin(work.start)
         self._processes[work.run] = work.run
-        self.tell("resumed", work.task, agent=work.agent["name"], run=work.run)
+        self.tell("resumed", work.task, agent=work.agent["name"], run=work.run, phase="running")
 
     def judge_again(self, work: Work) -> list[JsonObject]:
         """Return the gates of a task whose command succeeded under a loop that died; whatever they left is gone."""
@@ -224,7 +225,7 @@ class Desk:
             work.gates[str(launch["id"])] = judge
             self._processes[str(launch["id"])] = work.run
             orders.append(launch)
-        self.tell("validating", work.task, gates=[judge["name"] for judge in judges])
+        self.tell("validating", work.task, gates=[judge["name"] for judge in judges], phase="validating")
         return orders
 
     def _settle(self, tx: Transaction, ended: Ended) -> None:
@@ -310,8 +311,16 @@ class Desk:
         if what in self.counts:
             self.counts[what] += 1
         seconds = round(self.ws.clock.monotonic() - work.began, 3)
-        more = {} if merge is None else {"merge": merge}
+        more: JsonObject = {"phase": self._last_phase(tx, task, work.run)}
+        more |= {} if merge is None else {"merge": merge}
         self.tell(what, task, agent=work.agent["name"], run=work.run, seconds=seconds, reason=task["reason"], **more)
+
+    @staticmethod
+    def _last_phase(tx: Transaction, task: Task, run: str) -> str:
+        if task["status"] == "completed":
+            return "succeeded"
+        status = next((each["status"] for each in tx.read.attempts(task["id"]) if each["run"] == run), "failed")
+        return phases.of_end(status, (task["result"] or {}).get("status"))
 
     def tell(self, what: str, task: Task, **more: object) -> None:
         """Report something about a task."""

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from atms_cli.domain.records import JsonObject
+    from atms_cli.domain.records import JsonObject, Task
     from atms_cli.ports import Workspace
 
 
@@ -43,6 +43,7 @@ def status(ws: Workspace) -> JsonObject:
         },
         "runner": ws.loop_holder(),
         "in_flight": len(left_over),
+        "running": _at_work(ws, left_over) if left_over else [],
     }
 
 
@@ -51,6 +52,12 @@ def _counted(names: Iterable[str]) -> JsonObject:
     for name in names:
         counts[name] = counts.get(name, 0) + 1
     return {**counts}
+
+
+def _at_work(ws: Workspace, tasks: list[Task]) -> list[JsonObject]:
+    from atms_cli.services.progress import at_work
+
+    return at_work(ws, tasks)
 
 
 def doctor(ws: Workspace) -> list[JsonObject]:

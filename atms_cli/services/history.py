@@ -6,7 +6,7 @@ from atms_cli.errors import NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from atms_cli.domain.records import Event
     from atms_cli.ports import ReadModel, Workspace
@@ -18,10 +18,10 @@ def events(ws: Workspace, key: str | None, *, pattern: str | None, since: str | 
     if key is not None:
         found = marked(read.history(aggregate(read, key)))
     elif limit is not None and pattern is None and since is None:
-        return newest(read, limit)
+        return phased(newest(read, limit))
     else:
         found = _with_folded(read.events_after(""))
-    chosen = [event for event in found if _passes(event, pattern) and (since is None or event["at"] >= since)]
+    chosen = [event for event in phased(found) if _passes(event, pattern) and (since is None or event["at"] >= since)]
     return chosen if limit is None else chosen[max(0, len(chosen) - limit) :]
 
 
@@ -72,6 +72,17 @@ def marked(history: Sequence[Event]) -> list[Event]:
     return [{**event, "superseded": True} if event["id"] in ignored else event for event in history]
 
 
+def phased(events: Iterable[Event]) -> list[Event]:
+    """Return events with the phase that their attempt enters by each."""
+    from atms_cli.domain.phases import along
+
+    shown = list(events)
+    return [
+        event if phase is None else {**event, "phase": phase}
+        for event, (_, phase) in zip(shown, along(shown), strict=True)
+    ]
+
+
 def _passes(event: Event, pattern: str | None) -> bool:
     if pattern is None:
         return True
@@ -100,5 +111,5 @@ def news(ws: Workspace, last: str, key: str | None, pattern: str | None) -> tupl
     read = ws.store.reading()
     fresh = read.events_after(last)
     wanted = aggregate(read, key) if key is not None else None
-    chosen = [event for event in fresh if _passes(event, pattern) and wanted in (None, event["key"])]
+    chosen = [event for event in phased(fresh) if _passes(event, pattern) and wanted in (None, event["key"])]
     return (fresh[-1]["id"] if fresh else last), chosen

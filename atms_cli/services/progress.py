@@ -5,20 +5,24 @@ Both are files of the attempt and no events: they come often, count only while i
 
 from __future__ import annotations
 
-from atms_cli.domain import decisions
 from atms_cli.errors import AtmsError, UsageError
 from atms_cli.services.presence import hear_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from atms_cli.domain.records import JsonObject
+    from collections.abc import Sequence
+
+    from atms_cli.domain.records import JsonObject, Task
     from atms_cli.ports import Workspace
 
 SEEN, SAID = "seen.json", "said.json"
+#: Of all attempts at work so many are told of.
+MOST_TOLD = 20
 _MOST_PERCENT = 100
+_SETUP_LOG, _OUTPUT, _APART, _PROMPT = "setup.log", "output.log", "worktree", "prompt.md"
 
 
-def say(ws: Workspace, named: str, percent: float | None, note: str | None, token: str | None) -> JsonObject:
+def say(ws: Workspace, named: str, percent: int | None, note: str | None, token: str | None) -> JsonObject:
     """Note what whoever works on a task says of how far it has got; return that.
 
     Raises:
@@ -26,7 +30,9 @@ def say(ws: Workspace, named: str, percent: float | None, note: str | None, toke
 
     """
     if percent is not None and not 0 <= percent <= _MOST_PERCENT:
-        raise UsageError(f"{percent:g} % is no share of a task", "give a number from 0 to 100")
+        raise UsageError(f"{percent} % is no share of a task", "give a number from 0 to 100")
+    from atms_cli.domain import decisions
+
     with ws.store.writing(ws.actor) as tx:
         task = tx.read.task(named)
         decisions.guard(task, ws.agent or ws.actor, token, tx.now)
@@ -38,7 +44,7 @@ def say(ws: Workspace, named: str, percent: float | None, note: str | None, toke
     return {"task": task["id"], **note_said(ws, attempts[-1]["run"], now, percent, note)}
 
 
-def note_said(ws: Workspace, run: str, now: str, percent: float | None = None, note: str | None = None) -> JsonObject:
+def note_said(ws: Workspace, run: str, now: str, percent: int | None = None, note: str | None = None) -> JsonObject:
     """Keep that somebody was heard of at work on an attempt, and what was said; who says one thing leaves the other as it was."""
     before = ws.run_files.get(run, SAID) or {}
     said: JsonObject = {
@@ -48,6 +54,35 @@ def note_said(ws: Workspace, run: str, now: str, percent: float | None = None, n
     }
     ws.run_files.put(run, SAID, said)
     return said
+
+
+def phase(ws: Workspace, task: Task) -> str:
+    """Return the phase of the attempt that is being made at a task: what its events do not tell, its files do."""
+    run, files = str(task["run"]), ws.run_files
+    if task["status"] == "validating":
+        from atms_cli.domain.phases import along
+
+        history = ws.store.reading().history(task["id"])
+        return next((entered for _, entered in [*along(history)][::-1] if entered), "validating")
+    if task["run"] is None:
+        return "running"
+    # Whoever starts a command makes its output first.
+    if files.head(run, _OUTPUT, 1) is None:
+        is_made = files.size(run, _APART) or files.size(run, _PROMPT)
+        return "launching" if is_made else "preparing"
+    is_set_up = files.head(run, _SETUP_LOG, 1) is None or files.size(run, _OUTPUT) > 0
+    return "running" if is_set_up else "preparing"
+
+
+def at_work(ws: Workspace, tasks: Sequence[Task]) -> list[JsonObject]:
+    """Return what is known of the attempts that are being made at tasks, of so many at most."""
+    return [
+        {
+            "task": task["id"], "title": task["title"], "agent": task["assigned_agent"], "run": task["run"],
+            "since": task["started_at"], "phase": phase(ws, task), "progress": of(ws, str(task["run"])),
+        }
+        for task in tasks[:MOST_TOLD]
+    ]  # fmt: skip
 
 
 def of(ws: Workspace, run: str) -> JsonObject | None:

@@ -132,13 +132,34 @@ def show(ws: Workspace, task_id: str) -> JsonObject:
 
         impact = measure(read, task["id"], dependents)
     card: JsonObject = {**task}  # type: ignore[dict-item]  # a Task is JSON throughout
+    history = marked(read.history(task["id"]))
     return card | {
         "blockers": read.blockers(task["id"]),
         "dependents": [*dependents],
         "impact": impact,
-        "attempt_list": read.attempts(task["id"]),
-        "history": marked(read.history(task["id"])),
+        "attempt_list": _attempts(ws, task, history),
+        "history": history,
     }
+
+
+def _attempts(ws: Workspace, task: Task, history: Sequence[Event]) -> list[JsonObject]:
+    """Return the attempts at a task with the phase of each, and how far the one has got that is being made."""
+    attempts = ws.store.reading().attempts(task["id"])
+    if not attempts:
+        return []
+    from atms_cli.domain import phases
+    from atms_cli.services import progress
+
+    last = dict(phases.along(history))
+    found: list[JsonObject] = []
+    for attempt in attempts:
+        known: JsonObject = {**attempt}  # type: ignore[dict-item]  # JSON throughout
+        if attempt["status"] == "running":
+            known |= {"phase": progress.phase(ws, task), "progress": progress.of(ws, attempt["run"])}
+        else:
+            known["phase"] = last.get(attempt["run"]) or phases.of_end(attempt["status"], None)
+        found.append(known)
+    return found
 
 
 def _on_each(ws: Workspace, task_ids: Sequence[str], decide: Decision) -> list[Task]:

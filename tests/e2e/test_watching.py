@@ -146,6 +146,43 @@ def test_an_attempt_over_its_limit_is_stopped_in_the_middle(stage: Stage, limit:
     assert (stage.here / "calls").read_text().count("\n") == 1, "a budget is final"
 
 
+def test_what_an_agent_is_doing_is_seen_from_outside(stage: Stage) -> None:
+    atms = stage.atms
+    atms.settings(SETTINGS % "")
+    one = stage.task("Long")
+    stage.run("--drain")
+    stage.say(one, INIT, message(1, 1000, "make all"))
+    stage.until("progress", steps=1)
+    said = atms("task", "progress", one, "40", "--note", "half of it", env={"ATMS_AGENT": "clara"})
+    assert said.line == f"{one} 40 %: half of it"
+    (attempt,) = attempts_of(atms, one)
+    assert (attempt["status"], attempt["phase"]) == ("running", "running")
+    known = attempt["progress"]
+    assert (known["doing"], known["steps"], known["usage"]["cost_usd"]) == ("Bash: make all", 1, 1.0)
+    assert (known["percent"], known["note"]) == (40, "half of it")
+    words = "running by clara: 40 %; half of it; Bash: make all; 1000 tokens in, 0 out, $1.0000"
+    assert words in atms("task", "show", one).out
+    (running,) = atms.json("status")["running"]
+    assert (running["task"], running["agent"], running["phase"], running["progress"]) == (
+        one,
+        "clara",
+        "running",
+        known,
+    )
+    assert "Long  running, clara: 40 %; half of it; Bash: make all; 1000 tokens in" in atms("status").out
+    assert stage.loop is not None
+    stage.loop.kill()
+    stage.loop.wait()
+    assert attempts_of(atms, one)[0]["progress"] == known, "no loop is needed for that"
+    stage.run("--drain")
+    stage.say(one, RESULT, "exit 0")
+    stage.end(0)
+    assert [each["phase"] for each in attempts_of(atms, one)] == ["succeeded"]
+    assert stage.reports("completed")[0]["phase"] == "succeeded"
+    assert atms.json("status")["running"] == []
+    assert [each.get("phase") for each in atms.json("log", one)] == [None, "launching", "succeeded"]
+
+
 def test_the_limit_of_a_run_stops_all_agents_and_loses_nothing(stage: Stage) -> None:
     atms = stage.atms
     atms.settings(SETTINGS % "")
@@ -168,7 +205,7 @@ def test_the_limit_of_a_run_stops_all_agents_and_loses_nothing(stage: Stage) -> 
         now = atms.task(task)
         assert now["attempts"] == 0
         assert now["reason"] == "the budget of this run is used up: $3.00 of $3.00 are spent"
-        assert [each["usage"]["cost_usd"] for each in now["attempt_list"]] == [cost]
+        assert [(each["usage"]["cost_usd"], each["phase"]) for each in now["attempt_list"]] == [(cost, "released")]
     stage.run("--drain")
     stage.say(one, RESULT, "exit 0")
     stage.say(two, RESULT, "exit 0")
@@ -227,7 +264,10 @@ def test_output_without_progress_is_stopped_and_tried_again_as_stalled(stage: St
     stage.say(one, message(2, 10), RESULT, "exit 0")
     stage.end(0)
     assert atms.statuses() == {one: "completed"}
-    assert attempts_of(atms, one)[0]["usage"]["input_tokens"] == 10
+    stalled, done = attempts_of(atms, one)
+    assert (stalled["phase"], stalled["usage"]["input_tokens"], done["phase"]) == ("stalled", 10, "succeeded")
+    assert stage.reports("retried")[0]["phase"] == "stalled"
+    assert "(stalled)" in atms("log", one).out
 
 
 def test_a_loop_that_takes_over_hears_from_the_beginning(stage: Stage) -> None:
@@ -258,4 +298,6 @@ def test_the_wall_is_final_unless_it_is_said_otherwise(atms: Atms) -> None:
     atms("config", "set", "execution.on_timeout", "retry")
     atms("task", "retry", one)
     atms("run", "--drain", code=8)
-    assert (atms.task(one)["attempts"], atms.task(one)["reason"]) == (3, "ran longer than its timeout after 3 attempts")
+    task = atms.task(one)
+    assert (task["attempts"], task["reason"]) == (3, "ran longer than its timeout after 3 attempts")
+    assert {each["phase"] for each in task["attempt_list"]} == {"timed_out"}
