@@ -117,6 +117,20 @@ class OpenWorkspace:
         return RunDirectories(join(self.directory, paths.RUNS))
 
     @property
+    def gate_passes(self) -> ports.GatePasses:
+        """Return the gates that have passed before."""
+        from atms_cli.store.gatepasses import GatePasses
+
+        return GatePasses(join(self.directory, paths.GATE_PASSES))
+
+    def checkout(self, tree: str) -> ports.Checkout | None:
+        """Return a tree of files as git knows it, or None where git does not."""
+        from atms_cli.system.checkout import Checkout
+
+        found = Checkout(tree, self.environ)
+        return found if found.is_there() else None
+
+    @property
     def worktrees(self) -> ports.Worktrees:
         """Return the git worktrees of tasks."""
         if self._worktrees is None:

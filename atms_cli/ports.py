@@ -164,6 +164,7 @@ class History(Protocol):
     def history(self, key: str) -> list[Event]: ...
     def event_ids(self, key: str) -> list[str]: ...
     def folds_since(self, at: str) -> list[Event]: ...
+    def overrides(self) -> int: ...
     def events_after(self, event_id: str) -> list[Event]: ...
     def newest(self) -> str: ...
     def last_events(self, limit: int) -> list[Event]: ...
@@ -325,6 +326,15 @@ class RunFiles(Protocol):
     def get(self, run: str, name: str) -> JsonObject | None:
         """Return the JSON object that a file of a run holds, None if there is none."""
 
+    def names(self, run: str) -> list[str]:
+        """Return the names of a run's files."""
+
+    def clear(self, run: str, name: str) -> None:
+        """Remove a file of a run."""
+
+    def text(self, run: str, name: str) -> str:
+        """Return what a file holds; of a long file, its two ends."""
+
     def tail(self, run: str, name: str, lines: int) -> str:
         """Return the last lines of a file, empty if there is none."""
 
@@ -366,8 +376,39 @@ class Templates(Protocol):
 class Runner(Protocol):
     """Running commands to their end, in this process."""
 
-    def run(self, launches: Sequence[JsonObject], at_once: int, ended: Callable[[JsonObject], None]) -> None:
-        """Run commands, so many at once, and hand over each outcome as it comes."""
+    def run(
+        self,
+        launches: Sequence[JsonObject],
+        ended: Callable[[JsonObject], Sequence[JsonObject]],
+        watch: Callable[[], None] | None = None,
+    ) -> None:
+        """Run commands side by side, and with each outcome those that `ended` gives; `watch` is called now and then."""
+
+    def processors(self) -> int:
+        """Return how many processors this process may use."""
+
+    def identify(self, argv: Sequence[str], directory: str, environ: Mapping[str, str]) -> str:
+        """Return what tells the program that a command line starts apart from other versions of it, as far as can be seen."""
+
+
+class Checkout(Protocol):
+    """A tree of files as git knows it (system/checkout.py); paths are from its root."""
+
+    def files(self) -> list[str]:
+        """Return the files that are there, tracked or new, but for what is ignored."""
+
+    def changed(self, base: str | None) -> list[str]:
+        """Return the paths that differ from the last commit, or from where the work left a base."""
+
+    def contents(self) -> dict[str, str] | None:
+        """Return for each file what tells its content apart from any other; None if that cannot be told."""
+
+
+class GatePasses(Protocol):
+    """Gates that have passed, by all that their results follow from (store/gatepasses.py)."""
+
+    def get(self, key: str) -> JsonObject | None: ...
+    def put(self, key: str, kept: JsonObject) -> None: ...
 
 
 class Worktrees(Protocol):
@@ -375,6 +416,7 @@ class Worktrees(Protocol):
 
     def path(self, task: str) -> str | None: ...
     def ready_file(self, task: str) -> str: ...
+    def changed(self, task: str) -> list[str]: ...
     def ensure(self, task: str) -> tuple[str, bool]: ...
     def commit(self, task: str, message: str) -> list[str]: ...
     def merge(self, task: str, policy: str, message: str) -> JsonObject: ...
@@ -418,6 +460,9 @@ class Workspace(Protocol):
     def runner(self) -> Runner: ...
     @property
     def run_files(self) -> RunFiles: ...
+    @property
+    def gate_passes(self) -> GatePasses: ...
+    def checkout(self, tree: str) -> Checkout | None: ...
     @property
     def worktrees(self) -> Worktrees: ...
     @property

@@ -86,6 +86,7 @@ OTHER = (
     "task block {queued}",
     "task unblock {shown}",
     "task archive {completed}",
+    "task approve {submitted}",
     "task graph {shown}",
     "agent register another{number} --cap python",
     "agent update {registered} --rate 10/1h",
@@ -144,7 +145,7 @@ SKIPPED = {
 }
 _STAGES: dict[str, tuple[str, ...]] = {
     "queued": (), "draft": ("draft",), "started": ("started",), "failed": ("started", "failed"),
-    "completed": ("started", "completed"),
+    "completed": ("started", "completed"), "submitted": ("started", "submitted"),
 }  # fmt: skip
 _APPROVED = 5
 

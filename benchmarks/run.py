@@ -26,7 +26,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_COMMAND = "true"
+#: What is run, by the loop and without it.
+COMMAND = "true"
 _FIRST = "first"
 _PR_SET_CHILD_SUBREAPER = 36
 _LOOP = ("run", "--drain", "--progress", "none")
@@ -48,7 +49,7 @@ def throughput(report: Report, atms: str, jobs: Sequence[int], tasks: int, round
     contestants: dict[tuple[str, int], Callable[[], Sample]] = {}
     for at_once in jobs:
         contestants["loop", at_once] = lambda n=at_once: drained(atms, n, tasks)  # type: ignore[misc]
-        contestants["floor", at_once] = lambda n=at_once: _floor(n, tasks)  # type: ignore[misc]
+        contestants["floor", at_once] = lambda n=at_once: floor(n, tasks)  # type: ignore[misc]
     found, failures = measure.rounds(contestants, rounds)
     report.failures += map(str, failures.values())
     rows = [
@@ -86,7 +87,7 @@ def drained(atms: str, at_once: int, tasks: int) -> Sample:
         return Sample(sample.wall, sample.cpu + _time_of_orphans())
 
 
-def _queue(root: str, tasks: int, command: str = _COMMAND) -> None:
+def _queue(root: str, tasks: int, command: str = COMMAND) -> None:
     seeding.add(
         seeding.new_workspace(root), tasks, lambda number: {"title": f"Task number {number}", "command": command}
     )
@@ -102,14 +103,14 @@ def _time_of_orphans() -> float:
         seconds += usage.ru_utime + usage.ru_stime
 
 
-def _floor(at_once: int, tasks: int) -> Sample:
+def floor(at_once: int, tasks: int) -> Sample:
     """Start and await the same commands and nothing else."""
     before = os.times()
     began = perf_counter()
     waiting, running = tasks, 0
     while waiting or running:
         while waiting and running < at_once:
-            measure.spawn(["/bin/sh", "-c", _COMMAND])
+            measure.spawn(["/bin/sh", "-c", COMMAND])
             waiting, running = waiting - 1, running + 1
         os.wait4(-1, 0)
         running -= 1

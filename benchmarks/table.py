@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from os.path import abspath, dirname, join
 from time import gmtime, strftime
 
+import gates
 import live
 import measure
 import order
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     Titled = tuple[str, Callable[[], str]]
 
 _LIMIT_S = 3600
-_PARTS = ("commands", "order", "store", "run")
+_PARTS = ("commands", "order", "store", "gates", "run")
 _PEER_SIZES = (100, 10_000)
 _LONG_QUEUE = 10_000
 _WRITERS = 8
@@ -53,12 +54,13 @@ class Extent:
     #: How often what takes seconds is done.
     times: int = 3
     run_tasks: int = 1000
+    gates: int = 400
     run_jobs: Sequence[int] = (2, 8, 50)
     run_s: float = 15.0
     adds: int = 200
 
 
-_QUICK = Extent(sizes=(100, 1000), rounds=3, times=1, run_tasks=200, run_jobs=(8,), run_s=4.0, adds=50)
+_QUICK = Extent(sizes=(100, 1000), rounds=3, times=1, run_tasks=200, gates=100, run_jobs=(8,), run_s=4.0, adds=50)
 
 
 def main() -> int:
@@ -129,6 +131,11 @@ class Benchmark:
             yield from self._of_order()
         if "store" in parts:
             yield from self._of_store()
+        if "gates" in parts:
+            yield (
+                f"A round of {count(self._extent.gates)} trivial gates",
+                lambda: gates.overhead(self._report, self._directory, self._extent.gates, self._extent.rounds),
+            )
         if "run" in parts:
             yield from self._of_loop()
         if "peers" in parts:

@@ -127,21 +127,45 @@ class FakeRunner:
     """Runs nothing: each gate ends as was said beforehand, or with exit code 0."""
 
     def __init__(self) -> None:
-        self.outcomes: dict[str, JsonObject] = {}
+        self.outcomes: dict[str, list[JsonObject]] = {}
+        self.most_at_once = 0
+        self.version = 1
         self.launched: list[JsonObject] = []
         self.meanwhile: Callable[[], object] = lambda: None
 
     def ends(self, gate: str, **outcome: object) -> None:
-        self.outcomes[gate] = outcome  # type: ignore[assignment]
+        self.outcomes[gate] = [outcome]  # type: ignore[list-item]
 
-    def run(self, launches: Sequence[JsonObject], at_once: int, ended: Callable[[JsonObject], None]) -> None:
-        assert at_once > 0
+    def ends_in_turn(self, gate: str, *exit_codes: int) -> None:
+        self.outcomes[gate] = [{"status": "exited", "exit_code": code} for code in exit_codes]
+
+    def run(
+        self,
+        launches: Sequence[JsonObject],
+        ended: Callable[[JsonObject], Sequence[JsonObject]],
+        watch: Callable[[], None] | None = None,
+    ) -> None:
         self.meanwhile()
-        for launch in launches:
+        waiting = list(launches)
+        while waiting:
+            self.most_at_once = max(self.most_at_once, len(waiting))
+            launch = waiting.pop(0)
             self.launched.append(launch)
-            gate = str(launch["id"]).partition(".")[2]
-            outcome = self.outcomes.get(gate, {"status": "exited", "exit_code": 0})
-            ended({"id": launch["id"], "duration_s": 0.5, **outcome})
+            gate = str(launch["env"]["ATMS_GATE"]) if "ATMS_GATE" in launch["env"] else ""  # type: ignore[call-overload,index,operator]
+            ends = self.outcomes.get(gate, [])
+            outcome: JsonObject = {"status": "exited", "exit_code": 0}
+            if ends:
+                outcome = ends.pop(0) if len(ends) > 1 else ends[0]
+            waiting += ended({"id": launch["id"], "duration_s": 0.5, **outcome})
+            if watch is not None:
+                watch()
+
+    def processors(self) -> int:
+        return 4
+
+    def identify(self, argv: Sequence[str], directory: str, environ: Mapping[str, str]) -> str:
+        del directory, environ
+        return f"{argv[-1].split()[0]} {self.version}"
 
 
 class FakeRunFiles:
@@ -180,6 +204,15 @@ class FakeRunFiles:
         text = self.files.get(self.path(run, name))
         return None if text is None else json.loads(text)
 
+    def names(self, run: str) -> list[str]:
+        return [path.rpartition("/")[2] for path in self.files if path.startswith(self.path(run, ""))]
+
+    def clear(self, run: str, name: str) -> None:
+        self.files.pop(self.path(run, name), None)
+
+    def text(self, run: str, name: str) -> str:
+        return self.files.get(self.path(run, name), "")
+
     def tail(self, run: str, name: str, lines: int) -> str:
         return "\n".join(self.files.get(self.path(run, name), "").splitlines()[-lines:])
 
@@ -210,6 +243,31 @@ class FakeRunFiles:
 CLEAN: JsonObject = {"branch": "atms/x", "is_dirty": False, "is_unmerged": False, "problem": None}
 
 
+class FakeCheckout:
+    """A tree of files, as was said beforehand: what is in each, and which have changed."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, str] = {"a.py": "1", "docs/b.md": "1"}
+        self.changes: list[str] = []
+
+    def files(self) -> list[str]:
+        return sorted(self.held)
+
+    def changed(self, base: str | None) -> list[str]:
+        del base
+        return self.changes
+
+    def contents(self) -> dict[str, str] | None:
+        return dict(self.held)
+
+
+class FakePasses(dict[str, "JsonObject"]):
+    """Passes of gates in a dictionary."""
+
+    def put(self, key: str, kept: JsonObject) -> None:
+        self[key] = kept
+
+
 class FakeWorktrees:
     """Worktrees of which nothing is on disk: each is ready at once, and what was said beforehand comes of a merge."""
 
@@ -220,6 +278,10 @@ class FakeWorktrees:
 
     def path(self, task: str) -> str | None:
         return self.places.get(task)
+
+    def changed(self, task: str) -> list[str]:
+        del task
+        return ["changed.py"]
 
     def ready_file(self, task: str) -> str:
         return f"/nowhere/worktrees/{task}.ready"
@@ -334,6 +396,9 @@ class FakeWorkspace:
         self.worktrees = FakeWorktrees()
         self.templates = FakeTemplates()
         self.trusted: list[tuple[str, ...]] = []
+        self.gate_passes = FakePasses()
+        #: None: git knows nothing of the files.
+        self.files: FakeCheckout | None = None
         self.plugged: dict[str, Mapping[str, object]] = {}
 
     def acting_as(self, agent: str | None) -> FakeWorkspace:
@@ -372,6 +437,10 @@ class FakeWorkspace:
 
     def loop_holder(self) -> str | None:
         return self.holder
+
+    def checkout(self, tree: str) -> FakeCheckout | None:
+        del tree
+        return self.files
 
     def reload_config(self) -> None:
         """Settings in memory are always the present ones."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from atms_cli.bootstrap import OpenWorkspace
-    from atms_cli.domain.records import Json
+    from atms_cli.domain.records import Json, JsonObject
 
 #: Options that every command has, by the names of their values.
 COMMON = ("json", "quiet", "workspace", "color", "yes", "no_input")
@@ -147,3 +147,12 @@ def invoke(target: str, values: dict[str, object]) -> int:
 def many(values: Sequence[str] | None) -> list[str]:
     """Return a repeatable option's values."""
     return list(values or ())
+
+
+def environment(pairs: Sequence[str] | None) -> JsonObject:
+    """Return NAME=VALUE words as a mapping."""
+    for pair in many(pairs):
+        if "=" not in pair[1:]:
+            raise UsageError(f"`{pair}` is not an environment variable", "write it as NAME=VALUE")
+    split = (pair.partition("=") for pair in many(pairs))
+    return {name: value for name, _, value in split}

@@ -25,6 +25,7 @@ _PARTS = {
     "output": ("context", "outputs"),
     "limit": ("context", "constraints"),
     "gate": ("validation_criteria", "gates"),
+    "check": ("validation_criteria", "commands"),
 }
 
 

@@ -116,7 +116,7 @@ _IDENTITY = {
 
 def _git(root: str, *commands: Sequence[str]) -> None:
     """Run git in the scratch repository, away from the person's own settings."""
-    from atms_cli.services.gates import environment
+    from atms_cli.services.surroundings import environment
     from atms_cli.system.launch import Launch
     from atms_cli.system.process import Processes
 

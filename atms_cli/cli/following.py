@@ -49,7 +49,7 @@ def print_log(
 
     _check(path)
     with open(path, "rb", buffering=0) as file:
-        printer = _Printer(file.fileno(), redactor, _in_words(stream))
+        printer = Printer(file.fileno(), redactor, _print, _in_words(stream))
         if goes_on is None:
             printer.print_rest()
             return
@@ -87,32 +87,42 @@ def _in_words(stream: str) -> Callable[[bytes], bytes]:
     return in_words
 
 
-class _Printer:
+class Printer:
     """Prints a log piece by piece; a line that is not complete may hold a part of a secret, and waits."""
 
-    def __init__(self, file: int, redactor: Redactor, in_words: Callable[[bytes], bytes]) -> None:
+    def __init__(
+        self,
+        file: int,
+        redactor: Redactor,
+        write: Callable[[bytes], object],
+        in_words: Callable[[bytes], bytes] = lambda lines: lines,
+    ) -> None:
         from atms_cli.domain.redaction import Stream
 
         self._file = file
         self._in_words = in_words
         self._stream = Stream(redactor)
         self._position = 0
+        self._write = write
 
     def print_more(self) -> None:
         """Print what has been added."""
         from atms_cli.store import logfile
 
-        # What was written as text before comes first.
-        sys.stdout.flush()
         for position, piece, is_hole in logfile.chunks(self._file, self._position):
             lines = self._stream.end() + piece if is_hole else self._stream.feed(piece)
-            sys.stdout.buffer.write(self._in_words(lines) if lines else b"")
+            self._write(self._in_words(lines) if lines else b"")
             self._position = position
-        sys.stdout.buffer.flush()
 
     def print_rest(self) -> None:
         """Print what has been added, up to the end."""
         self.print_more()
         lines = self._stream.end()
-        sys.stdout.buffer.write((self._in_words(lines) if lines else b"") + self._in_words(b""))
-        sys.stdout.buffer.flush()
+        self._write((self._in_words(lines) if lines else b"") + self._in_words(b""))
+
+
+def _print(piece: bytes) -> None:
+    # What was written as text before comes first.
+    sys.stdout.flush()
+    sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()

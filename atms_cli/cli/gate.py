@@ -1,10 +1,9 @@
-"""Quality gates: shell commands that judge work."""
+"""Quality gates: commands that judge work, and people who review it."""
 
 from __future__ import annotations
 
-from atms_cli.cli.call import many
+from atms_cli.cli.call import environment, many
 from atms_cli.domain import gate as gates
-from atms_cli.domain.moment import describe_duration, parse_duration
 from atms_cli.errors import EXIT_GATES_FAILED, UsageError
 from atms_cli.services import gates as service
 
@@ -14,34 +13,49 @@ if TYPE_CHECKING:
 
     from atms_cli.cli import options as o
     from atms_cli.cli.call import Call
-    from atms_cli.domain.records import Gate, GateResult, JsonObject, Verdict
-
-_MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "timeout": ("✗", "red"), "error": ("✗", "red")}
-_TAIL_LINES = 12
 
 
 def add(
     call: Call,
     name: o.GateName,
-    command: o.GateCommand,
+    command: o.GateCommand = None,
+    arg: o.GateArgs = None,
     kind: o.GateKind = None,
     advisory: o.Advisory = False,
     stage: o.Stages = None,
+    group: o.Group = None,
+    after: o.AfterGates = None,
+    category: o.ForCategories = None,
+    priority: o.ForPriorities = None,
+    tag: o.ForTags = None,
+    path: o.ForPaths = None,
+    when: o.When = None,
     timeout: o.GateTimeout = None,
+    retries: o.GateRetries = None,
+    expect_exit: o.ExpectExit = None,
+    expect_output: o.ExpectOutput = None,
+    refuse_output: o.RefuseOutput = None,
+    report: o.Reports = None,
+    threshold: o.Thresholds = None,
+    cache: o.Cache = None,
+    input: o.GateInputs = None,  # noqa: A002  the option's name
     cwd: o.WorkingDirectory = None,
     env: o.Environment = None,
 ) -> None:
     """Define a gate in atms.yaml."""
-    from atms_cli.cli.task import environment
+    from atms_cli.cli import defining
 
-    fields: JsonObject = {
-        "command": command, "kind": kind or "custom", "required": not advisory, "stages": [*(many(stage) or ["task"])],
-        "timeout": parse_duration(timeout) if timeout else 600.0, "working_directory": cwd, "environment": environment(env),
-    }  # fmt: skip
-    if fields["kind"] not in gates.KINDS:
-        raise UsageError(f"`{kind}` is not a kind of gate", f"choose one of: {', '.join(gates.KINDS)}")
     _check_stages(many(stage))
-    gate = service.add(call.workspace, name, fields)
+    clauses = {"category": many(category), "priority": many(priority), "tags": many(tag), "paths": many(path)}
+    expected = (many(expect_exit), many(expect_output), many(refuse_output))
+    gate = service.add(call.workspace, name, {
+        "command": defining.command(command, arg, kind), "kind": defining.kind(kind), "required": not advisory,
+        "stages": many(stage) or ["task"],
+        "group": group, "depends_on": many(after), "when": defining.condition(call.text(when), clauses),
+        "timeout": defining.timeout(timeout), "retries": retries or 0, "expect": defining.expectation(*expected),
+        "reports": defining.reports(report), "thresholds": defining.thresholds(threshold), "cache": defining.cache(cache),
+        "inputs": many(input), "working_directory": cwd, "environment": environment(env),
+    })  # fmt: skip
     call.answer(gate, [name], lambda: f"{name} added to {call.workspace.settings.path}; try it: atms gate run {name}")
 
 
@@ -53,29 +67,24 @@ def _check_stages(stages: Sequence[str]) -> None:
 
 def list_(call: Call) -> None:
     """List the gates."""
+    from atms_cli.cli.gateview import table_of
+
     defined = list(call.workspace.config["gates"].values())
-    call.answer(defined, [gate["name"] for gate in defined], lambda: _table(call, defined) if defined else "")
+    call.answer(defined, [gate["name"] for gate in defined], lambda: table_of(call, defined) if defined else "")
     if not defined:
         call.say('no gates yet; add one: atms gate add tests --kind test --command "pytest -q"')
 
 
-def _table(call: Call, defined: Sequence[Gate]) -> str:
-    from atms_cli.cli.render import table
+def show(call: Call, name: o.GateOrGroup) -> None:
+    """Show all that a gate, or each gate of a group, says."""
+    from atms_cli.cli.gateview import card
 
-    rows = [
-        (
-            (gate["name"], "bold"), (gate["kind"], ""), ("required" if gate["required"] else "advisory", ""),
-            (", ".join(gate["stages"]), ""), (gates.command_text(gate), "dim"),
-        )
-        for gate in defined
-    ]  # fmt: skip
-    return table(call, ("NAME", "KIND", "REQUIRED", "STAGES", "COMMAND"), rows, stretch=4)
-
-
-def show(call: Call, name: o.GateName) -> None:
-    """Show one gate."""
     found = gates.named(call.workspace.config["gates"], [name])
-    call.answer(found[0] if len(found) == 1 else found, [name], lambda: _table(call, found))
+    call.answer(
+        found[0] if len(found) == 1 else found,
+        [gate["name"] for gate in found],
+        lambda: "\n\n".join(card(call, gate) for gate in found),
+    )
 
 
 def remove(call: Call, name: o.GateName) -> None:
@@ -84,41 +93,26 @@ def remove(call: Call, name: o.GateName) -> None:
     call.answer({"name": name, "removed": True}, [name], lambda: f"{name} removed from {call.workspace.settings.path}")
 
 
-def run(call: Call, names: o.SomeGateNames = None, task: o.TaskOption = None, stage: o.Stage = None) -> int:
-    """Run gates and say what to fix; exit with 7 if a required one fails."""
+def run(
+    call: Call,
+    names: o.SomeGateNames = None,
+    task: o.TaskOption = None,
+    stage: o.Stage = None,
+    changed: o.OnlyChanged = False,
+    base: o.Base = None,
+    no_cache: o.NoCache = False,
+    verbose: o.Verbose = False,
+) -> int:
+    """Run gates and say what to fix; exit with 7 if a required one does not pass."""
+    from atms_cli.cli.gateview import Watch, summary
+
     _check_stages([stage] if stage else [])
-    chosen, about = service.select(call.workspace, many(names), stage, task)
-    loud = not call.json and not call.quiet
-    verdict = service.run_all(
-        call.workspace, chosen, task=about, report=(lambda result: call.out(_result(call, result))) if loud else None
-    )
-    if loud:
-        _failures(call, verdict)
-    call.answer(verdict, [result["name"] for result in gates.failures(verdict)], lambda: _summary(call, verdict))
+    ws = call.workspace
+    chosen, about = service.select(ws, many(names), stage, task)
+    scope = service.scope(ws, about, base=base, is_narrowed=changed or base is not None, reuses=not no_cache)
+    watch = Watch(call, chosen, about, is_verbose=verbose)
+    verdict = service.run_all(ws, chosen, scope, watch.report, watch.look if watch.is_needed else None)
+    if not call.json and not call.quiet:
+        watch.close(verdict)
+    call.answer(verdict, [result["name"] for result in gates.failures(verdict)], lambda: summary(call, verdict))
     return 0 if verdict["passed"] else EXIT_GATES_FAILED
-
-
-def _result(call: Call, result: GateResult) -> str:
-    mark, style = _MARKS[result["status"]]
-    reason = f"  {result['reason']}" if result["reason"] else ""
-    advisory = "" if result["required"] else "  (advisory)"
-    return f"{call.style(mark, style)} {result['name']}  {call.style(describe_duration(result['duration_s']), 'dim')}{reason}{advisory}"
-
-
-def _failures(call: Call, verdict: Verdict) -> None:
-    for result in gates.failures(verdict):
-        log = str(result["log"])
-        run_directory, _, name = log.rpartition("/")
-        tail = call.workspace.run_files.tail(run_directory.rpartition("/")[2], name, _TAIL_LINES)
-        call.out(
-            f"\n{call.style(result['name'], 'bold')} ({log})\n" + "\n".join(f"  {line}" for line in tail.splitlines())
-        )
-
-
-def _summary(call: Call, verdict: Verdict) -> str:
-    total, failed = len(verdict["gates"]), len(gates.failures(verdict))
-    if not total:
-        return call.style("no gates to run", "dim")
-    if failed:
-        return "\n" + call.style(f"{failed} of {total} gates failed", "red")
-    return call.style(f"all {total} gates passed" if total > 1 else "the gate passed", "green")

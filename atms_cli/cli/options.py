@@ -9,6 +9,7 @@ from typer import Argument, Option
 from atms_cli.domain import agent as agents
 from atms_cli.domain import gate as gates
 from atms_cli.domain import task as tasks
+from atms_cli.domain.detection import TEMPLATES
 from atms_cli.domain.feature import CATEGORIES as FEATURE_CATEGORIES
 from atms_cli.domain.feature import PRIORITIES as FEATURE_PRIORITIES
 from atms_cli.domain.recurrence import MISSED
@@ -335,19 +336,103 @@ Check = Annotated[bool, Option("--check", help="Change nothing; exit with 1 if t
 
 # Gates
 GateName = Annotated[str, Argument(metavar="NAME", help="The gate's name.")]
-SomeGateNames = Annotated[list[str] | None, Argument(metavar="[NAME]...", help="Gates; all of them if not given.")]
-GateCommand = Annotated[str, Option("--command", metavar="CMD", help="Shell command; exit code 0 passes.")]
-GateKind = Annotated[str | None, Option("--kind", metavar="KIND", help="One of: " + ", ".join(gates.KINDS) + ".")]
+GateOrGroup = Annotated[str, Argument(metavar="NAME", help="A gate, or a group of gates.")]
+SomeGateNames = Annotated[
+    list[str] | None, Argument(metavar="[NAME]...", help="Gates and groups; all of them if not given.")
+]
+GateCommand = Annotated[
+    str | None,
+    Option("--command", metavar="CMD", help="A line of shell; {files} in it are the files to look at."),
+]
+GateArgs = Annotated[
+    list[str] | None,
+    Option("--arg", metavar="WORD", help="A word of a command that no shell reads, instead of --command; repeatable."),
+]
+GateKind = Annotated[
+    str | None,
+    Option("--kind", metavar="KIND", help="One of: " + ", ".join(gates.KINDS) + "; a review waits for a person."),
+]
 Advisory = Annotated[bool, Option("--advisory", help="Report only; a failure does not stop anything.")]
 Stages = Annotated[
     list[str] | None, Option("--stage", metavar="STAGE", help="One of: " + ", ".join(gates.STAGES) + "; repeatable.")
+]
+Group = Annotated[str | None, Option("--group", metavar="NAME", help="A name for several gates.")]
+AfterGates = Annotated[
+    list[str] | None, Option("--after", metavar="NAME", help="A gate or group that has to pass first; repeatable.")
+]
+ForCategories = Annotated[
+    list[str] | None, Option("--category", metavar="C", help="Only for tasks of this category; repeatable.")
+]
+ForPriorities = Annotated[
+    list[str] | None, Option("--priority", metavar="P", help="Only for tasks of this priority; repeatable.")
+]
+ForTags = Annotated[
+    list[str] | None, Option("--tag", metavar="TAG", help="Only for tasks with this label; repeatable.")
+]
+ForPaths = Annotated[
+    list[str] | None,
+    Option("--path", metavar="GLOB", help="Only if such a file changed; also what {files} is limited to; repeatable."),
+]
+When = Annotated[
+    str | None,
+    Option("--when", metavar="JSON", help="A condition with all_of, any_of, not and clauses, as in atms.yaml." + _TEXT),
+]
+GateTimeout = Annotated[
+    str | None, Option("--timeout", metavar="DURATION", help="Longer is a failure; 10m if not given.")
+]
+GateRetries = Annotated[
+    int | None,
+    Option("--retries", min=0, max=10, metavar="N", help="Runs after one that did not pass, for flaky ones."),
+]
+ExpectExit = Annotated[
+    list[str] | None,
+    Option("--expect-exit", metavar="CODE", help="An exit code that passes; repeatable; 0 if not given."),
+]
+ExpectOutput = Annotated[
+    list[str] | None, Option("--expect-output", metavar="REGEX", help="Has to be in what it prints; repeatable.")
+]
+RefuseOutput = Annotated[
+    list[str] | None, Option("--refuse-output", metavar="REGEX", help="May not be in what it prints; repeatable.")
+]
+Reports = Annotated[
+    list[str] | None,
+    Option("--report", metavar="[FORMAT:]PATH", help="A file it writes, to be read for findings; repeatable."),
+]
+Thresholds = Annotated[
+    list[str] | None, Option("--threshold", metavar="NAME=VALUE", help="A limit on what its reports say; repeatable.")
+]
+Cache = Annotated[
+    str | None,
+    Option(
+        "--cache",
+        metavar="HOW",
+        help="Whether a pass holds while nothing changes: yes or no; by its kind if not given.",
+    ),
+]
+GateInputs = Annotated[
+    list[str] | None,
+    Option("--input", metavar="GLOB", help="Files that its result depends on; all if not given; repeatable."),
 ]
 Stage = Annotated[
     str | None, Option("--stage", metavar="STAGE", help="The gates of this stage: " + ", ".join(gates.STAGES) + ".")
 ]
 TaskOption = Annotated[str | None, Option("--task", metavar="ID", help="The gates that judge this task.")]
-GateTimeout = Annotated[
-    str | None, Option("--timeout", metavar="DURATION", help="Longer is a failure; 10m if not given.")
+OnlyChanged = Annotated[bool, Option("--changed", help="Only what has changed since the last commit; see also --base.")]
+Base = Annotated[
+    str | None,
+    Option("--base", metavar="REF", help="Only what has changed since this branch left REF; implies --changed."),
+]
+NoCache = Annotated[bool, Option("--no-cache", help="Run everything, whatever has passed before.")]
+Verbose = Annotated[bool, Option("-v", "--verbose", help="Show what the gates print as they do.")]
+Checks = Annotated[
+    list[str] | None,
+    Option("--check", metavar="CMD", help="A shell command that has to succeed before it is done; repeatable."),
+]
+CheckExit = Annotated[
+    list[str] | None, Option("--check-exit", metavar="CODE", help="An exit code that counts as success; repeatable.")
+]
+CheckOutput = Annotated[
+    list[str] | None, Option("--check-output", metavar="REGEX", help="Has to be in what it prints; repeatable.")
 ]
 
 # Running
@@ -380,6 +465,14 @@ Keep = Annotated[str | None, Option("--keep", metavar="DIR", help="Make the demo
 UndoCount = Annotated[int, Argument(metavar="[N]", help="How many changes; 1 if not given.")]
 BackupFile = Annotated[str, Argument(metavar="FILE", help="The backup, a .tar.gz file.")]
 Remote = Annotated[str | None, Argument(metavar="[REMOTE]", help="A git remote or its URL; origin if not given.")]
+Template = Annotated[
+    str | None,
+    Option(
+        "--template",
+        metavar="T",
+        help="Make gates of what the project has: " + ", ".join(TEMPLATES) + "; generic, without any, if not given.",
+    ),
+]
 InitForce = Annotated[
     bool, Option("--force", help="Write a new atms.yaml over the present one, which is kept as a backup.")
 ]

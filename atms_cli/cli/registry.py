@@ -7,8 +7,9 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "task": (
         "atms_cli.cli.task",
         (
-            "add", "list_", "show", "update", "depend", "queue", "start", "done", "fail", "block", "unblock", "cancel", "reopen",
-            "retry", "archive", "claim", "release", "heartbeat", "progress", "logs", "attach", "diff", "worktrees", "wait", "graph",
+            "add", "list_", "show", "update", "depend", "queue", "start", "done", "approve", "fail", "block", "unblock", "cancel",
+            "reopen", "retry", "archive", "claim", "release", "heartbeat", "progress", "logs", "attach", "diff",
+            "worktrees", "wait", "graph",
             "import_", "export",
         ),
     ),

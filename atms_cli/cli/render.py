@@ -133,7 +133,16 @@ def _criteria(task: Mapping[str, object]) -> list[str]:
     criteria = task["validation_criteria"]
     if not isinstance(criteria, dict):
         return []
-    return [*criteria["success_criteria"], *(f"gate {name} passes" for name in criteria["gates"])]
+    named = [f"gate {name} passes" for name in criteria["gates"]]
+    return [*criteria["success_criteria"], *named, *(_check(each) for each in criteria["commands"])]
+
+
+def _check(command: Mapping[str, Any]) -> str:
+    expect = command.get("expect", {})
+    codes = expect.get("exit_codes", [0])
+    ends = "succeeds" if codes == [0] else f"ends with {' or '.join(map(str, codes))}"
+    prints = "".join(f", prints {pattern}" for pattern in expect.get("output", ()))
+    return f"`{command['command']}` {ends}{prints}"
 
 
 def _facts(task: Mapping[str, object], now: str) -> list[tuple[str, str]]:
@@ -182,13 +191,17 @@ def _limits(context: object) -> str:
 
 
 def _came_of(result: object) -> list[tuple[str, str]]:
-    """Return what a coding agent said and used up, and where its work is."""
+    """Return what a coding agent said and used up, where its work is, and what people said of it."""
     if not isinstance(result, dict):
         return []
     report, merge, usage = result.get("report"), result.get("merge"), result.get("usage")
     said = str(result.get("text") or (report.get("text") if isinstance(report, dict) else "") or "")
     work = came_back(merge) if isinstance(merge, dict) else ""
-    return [("said", cut(said, _SAID)), *_left(result), ("work", work), ("used", tokens(usage).strip(" ()"))]
+    review = result.get("review")
+    approved = f"by {review['by']} at {review['at']}" if isinstance(review, dict) else ""
+    forced = f"by {result.get('by')}: {result['forced']}" if result.get("forced") else ""
+    about = [("said", cut(said, _SAID)), *_left(result), ("work", work), ("used", tokens(usage).strip(" ()"))]
+    return [*about, ("gates passed over", forced), ("approved", approved), ("note", _note(result, review))]
 
 
 def _left(result: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -199,6 +212,11 @@ def _left(result: Mapping[str, object]) -> list[tuple[str, str]]:
     named = [f"{name}: {encode(value)}" for name, value in reported.items()] if isinstance(reported, dict) else []
     files = [f"{file['name']}: {file['at']} ({file['size']} bytes)" for file in records(result.get("outputs"))]
     return [("reported", cut(", ".join(named), _SAID)), ("left", ", ".join(files))]
+
+
+def _note(result: Mapping[str, object], review: object) -> str:
+    notes = (result.get("note"), review.get("note") if isinstance(review, dict) else None)
+    return "; ".join(str(note) for note in notes if note)
 
 
 def came_back(merge: Mapping[str, object]) -> str:
@@ -261,12 +279,10 @@ def _gates(task: Mapping[str, object]) -> list[JsonObject]:
 
 
 def _verdict(call: Call, gate: JsonObject) -> str:
-    passed = gate["status"] == "passed"
-    mark = call.style("✓", "green") if passed else call.style("✗", "red")
-    required = "" if gate["required"] else " (advisory)"
-    return f"{mark} {gate['name']} {gate['status']}{required}" + (
-        "" if passed else f": {gate['reason']}, see {gate['log']}"
-    )
+    from atms_cli.cli.gatelines import line
+
+    look = f", see {gate['log']}" if gate["status"] in ("failed", "timeout", "error") and gate["log"] else ""
+    return line(call, gate) + look  # type: ignore[arg-type]  # it was a result when it was stored
 
 
 def _attempt(call: Call, attempt: Mapping[str, object]) -> str:

@@ -25,6 +25,7 @@ _MARKS = {
     "calm": ("✓", "green"),
     "validating": ("◑", "cyan"),
     "merging": ("◑", "cyan"),
+    "review": ("◑", "yellow"),
     "completed": ("✓", "green"),
     "failed": ("✗", "red"),
     "retried": ("↻", "yellow"),
@@ -99,14 +100,21 @@ def _words(call: Call, kind: str, report: JsonObject) -> str:
     subject = f"{call.style(str(report['task']), 'bold')}  {cut(str(report['title']), _TITLE_COLUMNS)}"
     seconds = report.get("seconds")
     took = f" in {describe_duration(seconds)}" if isinstance(seconds, int | float) else ""
-    if kind == "retried":
-        return f"{subject}  {call.style('back in the queue', 'dim')}: {one_line(str(report['reason']))}"
+    if kind in ("retried", "review"):
+        return f"{subject}  {_goes_on(call, kind, report)}"
     merge = report.get("merge")
     if kind == "completed" and isinstance(merge, dict):
         took += f", {came_back(merge)}"
     who = f" ({report['agent']})" if report.get("agent") and kind in _TRANSIENT else ""
     why = f": {one_line(str(report['reason']))}" if report.get("reason") else ""
     return f"{subject}  {call.style(f'{kind}{took}{who}', 'dim')}{why}"
+
+
+def _goes_on(call: Call, kind: str, report: JsonObject) -> str:
+    """Say where a task is that has not ended."""
+    if kind == "retried":
+        return f"{call.style('back in the queue', 'dim')}: {one_line(str(report['reason']))}"
+    return f"{call.style('waits for a person', 'dim')}: atms task approve {report['task']}"
 
 
 def summary(call: Call, report: JsonObject) -> str:
@@ -123,7 +131,10 @@ def summary(call: Call, report: JsonObject) -> str:
     lines += [f"  nobody can run {one_line(str(reason))}" for reason in (reasons if isinstance(reasons, list) else [])]
     lines += [f"  {one_line(str(limit))}" for limit in strings(report["limits"])]
     left, *out_of_reach = (int(str(report[name])) for name in ("left", "blocked", "unassigned"))
-    runnable = left - sum(out_of_reach)
+    review = int(str(report["review"]))
+    if review:
+        lines.append(f"{plural(review, 'task')} in review: atms task list --status review, then atms task approve ID")
+    runnable = left - sum(out_of_reach) - review
     if runnable > 0:
         lines.append(f"{plural(runnable, 'task')} left; go on with: atms run --drain")
     if report["failed"]:

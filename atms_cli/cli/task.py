@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.cli.call import many
+from atms_cli.cli.call import environment, many
 from atms_cli.domain import moment
 from atms_cli.errors import EXIT_REFUSED, EXIT_UNAVAILABLE, EXIT_WORK_FAILED, UsageError
 from atms_cli.services import tasks as service
@@ -33,15 +33,6 @@ def _given(values: JsonObject) -> JsonObject:
     return {name: value for name, value in values.items() if value is not None and value != []}
 
 
-def environment(pairs: Sequence[str] | None) -> JsonObject:
-    """Return NAME=VALUE words as a mapping."""
-    for pair in many(pairs):
-        if "=" not in pair[1:]:
-            raise UsageError(f"`{pair}` is not an environment variable", "write it as NAME=VALUE")
-    split = (pair.partition("=") for pair in many(pairs))
-    return {name: value for name, _, value in split}
-
-
 def _time(call: Call, words: str | None) -> str | None:
     return None if words is None else moment.parse_when(words, _now(call))
 
@@ -66,6 +57,9 @@ def add(
     cap: o.Capabilities = None,
     gate: o.GateNames = None,
     criterion: o.Criteria = None,
+    check: o.Checks = None,
+    check_exit: o.CheckExit = None,
+    check_output: o.CheckOutput = None,
     command: o.Command = None,
     prompt: o.Prompt = None,
     agent: o.Agent = None,
@@ -101,7 +95,9 @@ def add(
         "max_attempts": None if retries is None else retries + 1, "lane": lane, "resources": _each(needs), "exclusive": exclusive,
         "isolation": isolation, "recurrence": _recurrence(every, missed), "rollup": rollup or None,
     })  # fmt: skip
-    fields |= _nested(cwd, env, gate, criterion, _context(input, output, limit))
+    fields |= _nested(
+        cwd, env, gate, criterion, _checks(check, check_exit, check_output), _context(input, output, limit)
+    )
     others = {"soft": many(soft_after), "failure": many(after_failure), "always": many(after_any)}
     task = service.add(call.workspace, fields, after=many(after), draft=draft, otherwise_after=others)
     call.answer(task, [task["id"]], lambda: _added(call, task))
@@ -117,15 +113,24 @@ def _recurrence(every: str | None, missed: str | None) -> JsonObject | None:
     return None if every is None else {"cron": every, "missed": missed or "once"}
 
 
+def _checks(commands: Sequence[str] | None, exits: Sequence[str] | None, outputs: Sequence[str] | None) -> list[Json]:
+    if not commands and not exits and not outputs:
+        return []
+    from atms_cli.cli.defining import checks
+
+    return checks(commands, exits, outputs)
+
+
 def _nested(
     cwd: str | None,
     env: Sequence[str] | None,
     gate: Sequence[str] | None,
     criterion: Sequence[str] | None,
+    checks: Sequence[Json],
     more: JsonObject,
 ) -> JsonObject:
     context = _given({"working_directory": cwd, "environment": environment(env) or None, **more})
-    criteria = _given({"gates": _each(gate), "success_criteria": _each(criterion)})
+    criteria = _given({"gates": _each(gate), "success_criteria": _each(criterion), "commands": [*checks]})
     return _given({"context": context or None, "validation_criteria": criteria or None})
 
 
@@ -232,6 +237,9 @@ def update(
     cap: o.Capabilities = None,
     gate: o.GateNames = None,
     criterion: o.Criteria = None,
+    check: o.Checks = None,
+    check_exit: o.CheckExit = None,
+    check_output: o.CheckOutput = None,
     command: o.Command = None,
     prompt: o.Prompt = None,
     agent: o.Agent = None,
@@ -258,7 +266,9 @@ def update(
         "max_attempts": None if retries is None else retries + 1, "lane": lane, "resources": _each(needs), "exclusive": exclusive,
         "isolation": isolation,
     })  # fmt: skip
-    changes |= _nested(cwd, env, gate, criterion, _context(input, output, limit))
+    changes |= _nested(
+        cwd, env, gate, criterion, _checks(check, check_exit, check_output), _context(input, output, limit)
+    )
     if clear:
         from atms_cli.cli.clearing import cleared
 
@@ -342,7 +352,7 @@ def done(
     reason: o.Reason = None,
     token: o.Token = None,
 ) -> None:
-    """Complete tasks, if their gates pass."""
+    """Complete tasks, if their gates pass; those that a person has to review go there."""
     if force and not reason:
         raise UsageError("--force needs a reason", "say why the gates do not count: --reason TEXT")
     finished = service.done(
@@ -363,11 +373,23 @@ def _finished(call: Call, tasks: Sequence[Task], unblocked: Sequence[JsonObject]
 
     lines = [task_line(call, task) for task in tasks]
     lines += [
+        f"{call.style('→', 'cyan')} it waits for a person: atms task approve {task['id']}"
+        for task in tasks
+        if task["status"] == "review"
+    ]
+    lines += [
         f"{call.style('→', 'cyan')} {call.style(str(each['id']), 'bold')}  "
         f"{one_line(str(each['title']))}  {call.style('can start now', 'dim')}"
         for each in unblocked
     ]
     return "\n".join(lines)
+
+
+def approve(call: Call, task_ids: o.TaskIds, note: o.Note = None) -> None:
+    """Complete tasks that wait for a review; their work comes back if it lies apart."""
+    from atms_cli.services.reviews import approve as approved
+
+    _changed(call, approved(call.workspace, task_ids, call.text(note)), "approved")
 
 
 def fail(call: Call, task_ids: o.TaskIds, reason: o.Reason = None, token: o.Token = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from atms_cli.cli.lines import one_line
 from atms_cli.cli.render import cut, pairs, plural
-from atms_cli.errors import EXIT_REFUSED
+from atms_cli.errors import EXIT_REFUSED, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from atms_cli.cli import options as o
     from atms_cli.cli.call import Call
+    from atms_cli.domain.detection import Proposal
     from atms_cli.domain.records import JsonObject
 
 
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 _TITLE = 40
 
 
-def init(call: Call, force: o.InitForce = False) -> None:
-    """Make a workspace here."""
+def init(call: Call, template: o.Template = None, force: o.InitForce = False) -> None:
+    """Make a workspace here, with gates for the tools that the project has, if asked for."""
+    from atms_cli.domain.detection import TEMPLATES, detect
     from atms_cli.services import health
     from atms_cli.store import creation
+    from atms_cli.store.projectfiles import read
 
+    if template not in (None, *TEMPLATES):
+        raise UsageError(f"`{template}` is not a template", f"choose one of: {', '.join(TEMPLATES)}")
     root = call.directory
     is_new = creation.create(root)
     if force and creation.has_settings(root):
@@ -34,18 +39,33 @@ def init(call: Call, force: o.InitForce = False) -> None:
     wrote = creation.write_settings(root)
     for problem in health.file_system(call.workspace):
         call.say(f"warning: {problem['detail']}\nhint: {problem['repair']}")
-    document = {"workspace": root, "created": is_new, "settings": creation.settings_path(root)}
-    call.answer(document, [root], lambda: _made(call, root, is_new=is_new, wrote=wrote))
+    found = detect(read(root), template or "auto")
+    added = _add(call, found) if template else []
+    document = {"workspace": root, "created": is_new, "settings": creation.settings_path(root), "gates": added}
+    call.answer(document, [root], lambda: _made(call, root, is_new=is_new, wrote=wrote, added=added))
+    if template in (None, "generic") and found:
+        names = ", ".join(each["name"] for each in found)
+        call.say(f"found {names}; make gates of them: atms init --template auto")
+    elif template and not added:
+        call.say("no gate was added: the project sets up none that is not there")
 
 
-def _made(call: Call, root: str, *, is_new: bool, wrote: bool) -> str:
+def _add(call: Call, found: Sequence[Proposal]) -> list[Proposal]:
+    from atms_cli.services.gates import add_found
+
+    return add_found(call.workspace, found)
+
+
+def _made(call: Call, root: str, *, is_new: bool, wrote: bool, added: Sequence[Proposal]) -> str:
     from os.path import exists, join
 
     lines = [f"made a workspace in {root}" if is_new else f"{root} is a workspace already"]
     lines += ["wrote atms.yaml, with the common settings explained"] if wrote else []
+    lines += [f"gate {each['name']}: {each['command']}  (from {each['source']})" for each in added]
     roadmap = any(exists(join(root, name)) for name in ("FEATURES.json", "TASKS.json"))
     next_step = "atms feature sync" if roadmap else 'atms task add "Say hello" --command "echo hello"'
-    return "\n".join([*lines, call.style(f"next: {next_step}, then: atms run --drain", "dim")])
+    first = "atms gate run, " if added else ""
+    return "\n".join([*lines, call.style(f"next: {first}{next_step}, then: atms run --drain", "dim")])
 
 
 def status(call: Call) -> None:
@@ -119,6 +139,11 @@ def _advice(
     if queue["stuck"]:
         waiting = plural(int(str(queue["stuck"])), "task") + (" waits" if queue["stuck"] == 1 else " wait")
         advice.append(f"{waiting} for one that failed or was cancelled: atms task list --blocked")
+    if report["overrides"]:
+        times = plural(int(str(report["overrides"])), "time")
+        advice.append(f"gates were passed over {times}: atms log --type task.overridden")
+    if by_status["review"]:
+        advice.append(f"{plural(by_status['review'], 'task')} to review: atms task list --status review")
     if by_status["failed"]:
         advice.append(f"{by_status['failed']} failed: atms task list --status failed, then atms task retry ID")
     if queue["ready"] and not running and not queue["paused"]:

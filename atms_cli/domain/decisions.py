@@ -267,6 +267,20 @@ def request_review(task: Task, reason: str, result: JsonObject) -> list[Fact]:
     return [("task.review_requested", task["id"], {"reason": reason, "result": result, "run": None})]
 
 
+def approve(task: Task, result: JsonObject, note: str | None, now: str) -> list[Fact]:
+    """Finish a task that waited for a person, with what that person said."""
+    if task["status"] == "completed":
+        return []
+    if task["status"] != "review":
+        raise _refusal(task, "approved")
+    return [("task.approved", task["id"], {"note": note} if note else {}), *complete(task, result, now)]
+
+
+def override(task: Task, reason: str) -> list[Fact]:
+    """Note that a person passes over the gates of a task."""
+    return [] if task["status"] == "completed" else [("task.overridden", task["id"], {"reason": reason})]
+
+
 def complete(task: Task, result: JsonObject, now: str) -> list[Fact]:
     """Finish a task with its evidence: gate results, exit code, or who said so."""
     if task["status"] == "completed":

@@ -230,12 +230,15 @@ def _result(gate: Gate, status: str, reason: str | None) -> GateResult:
     }  # fmt: skip
 
 
+def is_expected(expect: Expectation, outcome: JsonObject) -> bool:
+    """Return whether a command ended by itself, and with an exit code that passes."""
+    return outcome.get("status") == "exited" and outcome.get("exit_code") in expect["exit_codes"]
+
+
 def _why_not(expect: Expectation, outcome: JsonObject, output: str) -> str | None:
-    if outcome.get("status") != "exited":
-        return describe(outcome)
-    if outcome.get("exit_code") not in expect["exit_codes"]:
-        wanted = "" if expect["exit_codes"] == [0] else f", not {' or '.join(map(str, expect['exit_codes']))}"
-        return describe(outcome) + wanted
+    if not is_expected(expect, outcome):
+        is_usual = outcome.get("status") != "exited" or expect["exit_codes"] == [0]
+        return describe(outcome) + ("" if is_usual else f", not {' or '.join(map(str, expect['exit_codes']))}")
     for pattern in expect["output"]:
         if not re.search(pattern, output, re.MULTILINE):
             return f"its output has nothing like `{pattern}`"
@@ -249,9 +252,23 @@ def _failure(status: str) -> str:
     return {"timed_out": "timeout", "exited": "failed"}.get(status, "error")
 
 
-def unstartable(gate: Gate, reason: str) -> GateResult:
-    """Return the result of a gate that could not be started."""
-    return _result(gate, "error", f"could not be started: {reason}")
+def not_run(gate: Gate, reason: str) -> GateResult:
+    """Return the result of a gate that had to be run and could not be."""
+    return _result(gate, "error", reason)
+
+
+def reused(gate: Gate, kept: JsonObject) -> GateResult | None:
+    """Return an earlier pass as the result of a gate, None if what is kept is not one."""
+    result = kept.get("result")
+    if not isinstance(result, dict) or result.get("status") != "passed":
+        return None
+    own = {
+        **{name: gate[name] for name in ("name", "kind", "required")},
+        "duration_s": 0.0,
+        "attempts": 0,
+        "cached": True,
+    }
+    return {**result, **own, "cached_from": {"run": kept["run"], "at": kept["at"]}}  # type: ignore[return-value]
 
 
 def skipped(gate: Gate, skip: str, reason: str) -> GateResult:
@@ -262,7 +279,7 @@ def skipped(gate: Gate, skip: str, reason: str) -> GateResult:
 def reviewed(gate: Gate, approval: JsonObject | None) -> GateResult:
     """Return the result of a review: it waits for a person, unless one has approved."""
     if approval is None:
-        return _result(gate, "waiting", "waits for a person: atms task approve")
+        return _result(gate, "waiting", "waits for a person")
     return {**_result(gate, "passed", None), "reviewed_by": str(approval["by"])}
 
 

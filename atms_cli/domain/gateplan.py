@@ -7,7 +7,7 @@ from atms_cli.domain import gate as gates
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from atms_cli.domain.conditions import Situation
     from atms_cli.domain.records import Gate, GateResult
@@ -17,15 +17,13 @@ Skip = tuple[str, str]
 
 
 def next_steps(
-    chosen: Mapping[str, Gate], results: Mapping[str, GateResult], begun: Collection[str], situation: Situation
+    chosen: Mapping[str, Gate], unbegun: Mapping[str, Gate], results: Mapping[str, GateResult], situation: Situation
 ) -> Iterator[tuple[Gate, Skip | None]]:
-    """Yield the gates that wait for nothing any more; with those that are not to be run, why not.
+    """Yield those of the gates not begun that wait for nothing any more; with those that are not to be run, why not.
 
     `chosen` holds with each gate all that it depends on; `situation` has the results as far as they are known.
     """
-    for name, gate in chosen.items():
-        if name in results or name in begun:
-            continue
+    for gate in unbegun.values():
         if all(other in results for other in gates.waits_for(chosen, gate) if other in chosen):
             yield gate, _why_left_out(chosen, results, gate, situation)
 

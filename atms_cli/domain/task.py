@@ -25,9 +25,29 @@ ISOLATIONS = ("shared", "worktree")
 
 #: From each status to those that may follow. The diagram in docs/reference/tasks.md is made from this.
 TRANSITIONS: dict[str, tuple[str, ...]] = {
-    "created": ("queued", "assigned", "in_progress", "validating", "completed", "blocked", "cancelled", "archived"),
-    "queued": ("assigned", "in_progress", "validating", "completed", "failed", "blocked", "cancelled", "created"),
-    "assigned": ("in_progress", "validating", "queued", "completed", "failed", "blocked", "cancelled"),
+    "created": (
+        "queued",
+        "assigned",
+        "in_progress",
+        "validating",
+        "review",
+        "completed",
+        "blocked",
+        "cancelled",
+        "archived",
+    ),
+    "queued": (
+        "assigned",
+        "in_progress",
+        "validating",
+        "review",
+        "completed",
+        "failed",
+        "blocked",
+        "cancelled",
+        "created",
+    ),
+    "assigned": ("in_progress", "validating", "review", "queued", "completed", "failed", "blocked", "cancelled"),
     "in_progress": ("validating", "completed", "failed", "queued", "review", "blocked", "cancelled"),
     "validating": ("completed", "failed", "queued", "review", "in_progress", "cancelled"),
     "review": ("completed", "failed", "queued", "cancelled"),
@@ -67,6 +87,8 @@ EVENTS: dict[str, tuple[str | None, str | None]] = {
     "task.review_requested": ("review", None),
     "task.merging": (None, None),
     "task.spent": (None, None),
+    "task.approved": (None, None),
+    "task.overridden": (None, None),
     "task.completed": ("completed", "completed_at"),
     "task.failed": ("failed", "failed_at"),
     "task.retried": ("queued", None),
@@ -259,14 +281,14 @@ BIRTHS = {"task.created": _born, "task.imported": _settled, "task.folded": unfol
 
 
 def _on_entering(status: str, task: Task, at: str) -> JsonObject:
-    """Return what a status takes away: nobody works on a queued or closed task, and a queued one has not ended."""
+    """Return what a status takes away: nobody works on a queued, reviewed or closed task, and a queued one has not ended."""
     if status == "queued":
         return {
             "assigned_agent": None, "lease": None, "run": None, "completed_at": None, "failed_at": None, "cancelled_at": None,
             # A draft that was started, or cancelled, without ever being queued has no place yet.
             "queued_at": task["queued_at"] or at,
         }  # fmt: skip
-    if status in CLOSED or status == "failed":
+    if status in (*CLOSED, "failed", "review"):
         return {"lease": None, "run": None}
     return {}
 

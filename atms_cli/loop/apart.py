@@ -14,13 +14,16 @@ from atms_cli.services import attempts, isolation, worktrees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import TypeVar
 
     from atms_cli.domain.records import JsonObject, Task
     from atms_cli.loop.chores import Chores
     from atms_cli.loop.work import Report, Work
     from atms_cli.ports import Workspace
     from atms_cli.services.attempts import Start
+
+    _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,16 @@ class Apart:
 
         self._pending.add(work.run)
         self._chores.give(lambda: self._ws.worktrees.commit(task_id, message), then)
+
+    def beside(self, run: str, act: Callable[[], _T], then: Callable[[_T | AtmsError], None]) -> None:
+        """Have something done for an attempt that it waits for."""
+
+        def done(found: _T | AtmsError) -> None:
+            self._pending.discard(run)
+            then(found)
+
+        self._pending.add(run)
+        self._chores.give(act, done)
 
     def bring_back(self, work: Work) -> None:
         """Have the branch of a task that is done and judged come back when it is its turn."""

@@ -142,7 +142,7 @@ class Loop:
                 self._turn()
                 self._escalate()
                 self._watch()
-                if not self._ended and not self._desk.apart.has_news() and not self._is_over():
+                if not self._ended and not self._desk.has_news() and not self._is_over():
                     self._sleep(changes, signals)
                 self._roadmap.look()
             return self._close()
@@ -154,9 +154,7 @@ class Loop:
         places = (join(self._ws.directory, name) for name in (paths.KEEPER_LOCK, paths.KEEPER_LOG, paths.LEDGERS))
         self._keeper = Keeper.start(*places)
         self._keeper.wait_ready(_KEEPER_TIMEOUT_S)
-        ended, orders = recover(self._ws, self._desk, self._keeper)
-        self._ended += ended
-        self._send(orders)
+        self._ended += recover(self._ws, self._desk, self._keeper)
 
     def _begin_again(self) -> None:
         """Go on with another keeper when ours was killed: what ran is treated as after a crash of the loop."""
@@ -368,6 +366,7 @@ class Loop:
             "retried": self._desk.counts["retried"],
             "blocked": counts.get("waiting", 0) + counts.get("blocked", 0),
             "unassigned": len(stranded),
+            "review": counts.get("review", 0),
             "left": sum(counts.get(name, 0) for name in names),
             "interrupted": self._stage > 0,
             "paused": read.paused() is not None,

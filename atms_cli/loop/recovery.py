@@ -13,7 +13,7 @@ from atms_cli.system.tree import age_s, kill_marked, marked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from atms_cli.domain.records import JsonObject, Task
+    from atms_cli.domain.records import Task
     from atms_cli.loop.tick import Desk
     from atms_cli.ports import Workspace
     from atms_cli.system.keeper_client import Keeper
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _LEAST_TIME_S = 0.001
 
 
-def recover(ws: Workspace, desk: Desk, keeper: Keeper) -> tuple[list[Ended], list[JsonObject]]:
-    """Return what has ended meanwhile and which gates to run again. Call it when the keeper is ready.
+def recover(ws: Workspace, desk: Desk, keeper: Keeper) -> list[Ended]:
+    """Return what has ended meanwhile, and have judged again what was being judged. Call it when the keeper is ready.
 
     From that moment no older keeper starts anything, so what is on record and what is marked is all there is.
     """
@@ -33,7 +33,6 @@ def recover(ws: Workspace, desk: Desk, keeper: Keeper) -> tuple[list[Ended], lis
     found, records = (marked(runs), describe_all(keeper.ledgers, runs)) if left else ({}, {})
     forget(keeper.ledgers, runs)
     ended: list[Ended] = []
-    orders: list[JsonObject] = []
     for task in left:
         run = str(task["run"])
         start = _taken_up(ws, task)
@@ -44,10 +43,10 @@ def recover(ws: Workspace, desk: Desk, keeper: Keeper) -> tuple[list[Ended], lis
         work = Work(start, ws.clock.monotonic())
         if task["status"] == "validating":
             kill_marked(run)
-            orders += desk.judge_again(work)
+            desk.judge_again(work)
         elif not _take_up(ws, desk, keeper, work, ended, records[run], is_marked=bool(found.get(run))):
             _put_back(ws, task)
-    return ended, orders
+    return ended
 
 
 def _take_up(

@@ -10,16 +10,16 @@ from atms_cli.errors import AtmsError, PromptError
 from atms_cli.loop.apart import Apart
 from atms_cli.loop.work import Ended, Work
 from atms_cli.services import attempts, dispatch, measures, recurrence
-from atms_cli.services import gates as gate_service
 from atms_cli.services.agents import notice_silence
 from atms_cli.services.consequences import follow
+from atms_cli.services.judging import Round, Scope
 from atms_cli.services.watching import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from atms_cli.domain.records import Agent, Gate, GateResult, JsonObject, Task
+    from atms_cli.domain.records import Agent, Gate, JsonObject, Task
     from atms_cli.domain.watching import Stop
     from atms_cli.loop.chores import Chores
     from atms_cli.loop.work import Made, Merged, Report
@@ -37,6 +37,7 @@ class Desk:
     def __init__(self, ws: Workspace, report: Report, chores: Chores, *, jobs: int, only: Sequence[str]) -> None:
         self.ws = ws
         self.apart = Apart(ws, chores, report)
+        self._chores = chores
         self.jobs = jobs
         self.only = only
         self.works: dict[str, Work] = {}
@@ -52,7 +53,9 @@ class Desk:
         self._to_clean: list[Merged] = []
         #: Whether a worktree is one more that may be kept.
         self._has_left_work = False
-        self._to_complete: list[Work] = []
+        #: Works whose gates all have a result.
+        self._judged: list[Work] = []
+        self._gate_launches: list[tuple[Work, JsonObject]] = []
         self._failures: dict[str, int] = {}  # in a row, by agent
         self.spent = budget.Spent()
         self.watch = Watch(ws)
@@ -64,9 +67,9 @@ class Desk:
         self._to_judge.clear()
         for each in ended:
             self._settle(tx, each)
-        unjudged, self._to_complete = self._to_complete, []
-        for work in unjudged:
-            self._take_verdict(tx, work, [])
+        judged, self._judged = self._judged, []
+        for work in judged:
+            self._take_verdict(tx, work)
         for one in self.apart.take_merged():
             self._settle_merge(tx, one)
         attempts.expire_leases(tx)
@@ -92,9 +95,9 @@ class Desk:
             if work is None:
                 settled.append(each)
                 continue
-            if each.id in work.gates:
-                gate_service.mask_log(self.ws, work.gates[each.id], work.run, work.task, each.outcome)
-                settled.append(each)
+            if work.round is not None and work.round.is_of(each.id):
+                self._go_on_judging(work, work.round, each)
+                del self._processes[each.id]
                 continue
             self.watch.end(work.run)
             work.heard = attempts.gather(self.ws, work.start, each.outcome, self.watch.hearing(work.run))
@@ -103,6 +106,20 @@ class Desk:
             else:
                 settled.append(each)
         return settled
+
+    def _go_on_judging(self, work: Work, judging: Round, ended: Ended) -> None:
+        """Hear how a command of a gate ended, and note what is to be started now."""
+        if self.is_stopping or ended.outcome["status"] == "killed":
+            judging.stop()
+        self._note_gates(work, judging, judging.ended(ended.outcome))
+
+    def _note_gates(self, work: Work, judging: Round, launches: Sequence[JsonObject]) -> None:
+        """Tell of new results, and note what is to be started or put on record because of them."""
+        for result in judging.take_news():
+            self.tell("gate", work.task, gate=result["name"], status=result["status"], reason=result["reason"])
+        self._gate_launches += [(work, launch) for launch in launches]
+        if judging.is_over:
+            self._judged.append(work)
 
     def look(self, usd: float | None, tokens: int | None) -> list[tuple[str, Stop]]:
         """Look at the agents at work; return the processes that must stop. `usd` and `tokens` are this run's limits."""
@@ -147,9 +164,10 @@ class Desk:
 
     def orders(self, starts: Sequence[attempts.Start]) -> list[JsonObject]:
         """Return the commands that follow from a turn, now that it is durable."""
-        orders: list[JsonObject] = []
         for work, judges in self._to_judge:
-            orders += self._gate_orders(work, judges)
+            self._judge(work, judges)
+        launches, self._gate_launches = self._gate_launches, []
+        orders = [order for work, launch in launches for order in self._gate_order(work, launch)]
         for start in starts:
             self.take(start)
             if start.is_apart:
@@ -199,42 +217,57 @@ class Desk:
         self._processes[work.run] = work.run
         self.tell("resumed", work.task, agent=work.agent["name"], run=work.run, phase="running")
 
-    def judge_again(self, work: Work) -> list[JsonObject]:
-        """Return the gates of a task whose command succeeded under a loop that died; whatever they left is gone."""
+    def judge_again(self, work: Work) -> None:
+        """Judge a task whose command succeeded under a loop that died; whatever its gates had left is gone."""
         self.works[work.run] = work
         work.heard = attempts.with_outputs(self.ws, work.start, attempts.hear(self.ws, work.start))
         judges = attempts.gates_of(self.ws, work.task)
-        if judges:
-            return self._gate_orders(work, judges)
-        # Its gates were taken out of atms.yaml meanwhile, or it had none and was about to come back.
-        if work.start.is_apart:
+        if not judges and work.start.is_apart:
+            # It had no gates, or they were taken out of atms.yaml meanwhile, and was about to come back.
             self.apart.bring_back(work)
         else:
-            self._to_complete.append(work)
-        return []
+            self._judge(work, judges)
 
-    def _gate_orders(self, work: Work, judges: Sequence[Gate]) -> list[JsonObject]:
-        orders: list[JsonObject] = []
-        round_id = self.ws.ids.token()
-        work.gates.clear()
-        work.results.clear()
-        tree = self.ws.worktrees.path(work.task["id"]) if work.start.is_apart else self.ws.root
-        for judge in judges:
-            launch = gate_service.launch(self.ws, judge, work.run, work.task, tree)
-            launch["id"] = f"{work.run}.{judge['name']}.{round_id}"
-            work.gates[str(launch["id"])] = judge
-            self._processes[str(launch["id"])] = work.run
-            orders.append(launch)
+    def _judge(self, work: Work, judges: Sequence[Gate]) -> None:
+        """Begin a round of gates; what git has to be asked for it is asked beside the loop."""
         self.tell("validating", work.task, gates=[judge["name"] for judge in judges], phase="validating")
-        return orders
+        is_apart, task_id = work.start.is_apart, work.task["id"]
+
+        def begin() -> tuple[Round, list[JsonObject]]:
+            tree = (self.ws.worktrees.path(task_id) if is_apart else None) or self.ws.root
+            changed = self.ws.worktrees.changed(task_id) if is_apart else None
+            judging = Round(self.ws, judges, work.run, Scope(tree, work.task, changed))
+            return judging, judging.begin()
+
+        def then(begun: tuple[Round, list[JsonObject]] | AtmsError) -> None:
+            if isinstance(begun, AtmsError):
+                begun = Round.failed(self.ws, judges, work.run, begun.message), []
+            work.round, launches = begun
+            self._note_gates(work, work.round, launches)
+
+        if is_apart or any(gates.is_cached(judge) or gates.takes_files(judge) for judge in judges):
+            self.apart.beside(work.run, begin, then)
+        else:
+            then(begin())
+
+    def _gate_order(self, work: Work, launch: JsonObject) -> list[JsonObject]:
+        """Return the command of a gate, unless its task has been taken away meanwhile."""
+        name, judging = str(launch["id"]), work.round
+        if judging is None or self.is_stopping or not attempts.in_flight(self._task_now(work), work.run):
+            if judging is not None:
+                judging.stop()
+                self._note_gates(work, judging, judging.ended({"id": name, "status": "killed"}))
+            return []
+        self._processes[name] = work.run
+        return [launch]
+
+    def _task_now(self, work: Work) -> Task:
+        return self.ws.store.reading().task(work.task["id"])
 
     def _settle(self, tx: Transaction, ended: Ended) -> None:
         run = self._processes.pop(ended.id, None)
         work = self.works.get(run or "")
         if work is None:
-            return
-        if ended.id in work.gates:
-            self._settle_gate(tx, work, ended)
             return
         heard = work.heard or attempts.hear(self.ws, work.start)
         settled = attempts.settle(self.ws, tx, work.start, heard, ended.outcome, stopping=self.is_stopping)
@@ -261,18 +294,15 @@ class Desk:
         if about is not None and agents.is_halted(about, tx.now):
             self._report({"type": "halted", "agent": name, **about})
 
-    def _settle_gate(self, tx: Transaction, work: Work, ended: Ended) -> None:
-        judge = work.gates[ended.id]
-        log = self.ws.run_files.path(work.run, gate_service.log_name(judge))
-        result = gates.judge(judge, ended.outcome, log)
-        work.results[judge["name"]] = result
-        self.tell("gate", work.task, gate=judge["name"], status=result["status"], reason=result["reason"])
-        if len(work.results) == len(work.gates):
-            self._take_verdict(tx, work, [work.results[each["name"]] for each in work.gates.values()])
-
-    def _take_verdict(self, tx: Transaction, work: Work, results: Sequence[GateResult]) -> None:
+    def _take_verdict(self, tx: Transaction, work: Work) -> None:
+        judging, work.round = work.round, None
+        if judging is None or work.run not in self.works:
+            return
+        work.verdict = judging.verdict()
+        if judging.has_passes:
+            self._chores.give(judging.keep_passes, lambda _: None)
         heard = work.heard or attempts.hear(self.ws, work.start)
-        work.verdict = attempts.settle_gates(self.ws, tx, work.start, heard, results, stopping=self.is_stopping)
+        attempts.settle_gates(self.ws, tx, work.start, heard, work.verdict, stopping=self.is_stopping)
         if work.start.is_apart and attempts.in_flight(tx.read.task(work.task["id"]), work.run):
             self.apart.bring_back(work)
         else:
@@ -333,7 +363,8 @@ class Desk:
         self.watch.clear()
         self._processes.clear()
         self.apart.forget()
-        self._to_complete.clear()
+        self._judged.clear()
+        self._gate_launches.clear()
 
     def stale(self) -> list[str]:
         """Return the processes whose task was cancelled, released or finished by somebody else."""
@@ -349,6 +380,10 @@ class Desk:
     def processes(self) -> list[str]:
         """Return the ids of all processes in flight."""
         return [*self._processes, *self.apart.processes()]
+
+    def has_news(self) -> bool:
+        """Return whether something is to be put on record or to be started."""
+        return bool(self._judged or self._gate_launches) or self.apart.has_news()
 
     def feature_work_ended(self) -> bool:
         """Return, once, whether a task of a feature has ended since the last time."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from atms_cli.domain.records import Agent, Gate, GateResult, JsonObject, Task, Verdict
+    from atms_cli.domain.records import Agent, JsonObject, Task, Verdict
     from atms_cli.services.attempts import Start
     from atms_cli.services.drivers import Heard
+    from atms_cli.services.judging import Round
 
     Report = Callable[[JsonObject], None]
 
@@ -22,8 +23,7 @@ class Work:
     start: Start
     began: float
     heard: Heard | None = None
-    gates: dict[str, Gate] = field(default_factory=dict)  # by the id of their process
-    results: dict[str, GateResult] = field(default_factory=dict)  # by gate name
+    round: Round | None = None  # of its gates
     verdict: Verdict | None = None
 
     @property

@@ -10,8 +10,8 @@ from atms_cli.domain.budget import usage_in
 from atms_cli.domain.outputs import MOST_BYTES
 from atms_cli.errors import AtmsError, UsageError
 from atms_cli.services import budget, drivers, isolation, outputs, prompts
-from atms_cli.services import gates as gate_service
 from atms_cli.services.agents import known
+from atms_cli.services.surroundings import environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from atms_cli.domain.driver import Driver
     from atms_cli.domain.hearing import Hearing
-    from atms_cli.domain.records import Agent, Gate, GateResult, JsonObject, Task, Verdict
+    from atms_cli.domain.records import Agent, Gate, JsonObject, Task, Verdict
     from atms_cli.domain.trouble import Trouble
     from atms_cli.ports import ReadModel, Transaction, Workspace
     from atms_cli.services.drivers import Heard
@@ -140,7 +140,7 @@ def launch(ws: Workspace, start: Start, tree: str, *, is_set_up: bool = True) ->
         "id": start.run,
         "argv": isolation.with_setup(ws, task, start.run, argv, is_set_up=is_set_up),
         "cwd": own_directory if own_directory.startswith("/") else f"{tree}/{own_directory}",
-        "env": gate_service.environment(ws.environ, about),
+        "env": environment(ws.environ, about),
         "output": ws.run_files.path(start.run, OUTPUT),
         "input": prompt_file if prompt_file and (used is None or used["stdin"]) else None,
         "timeout_s": task["timeout"] or execution["timeout"],
@@ -418,27 +418,29 @@ def break_circuit(tx: Transaction, agent: Agent, failures: int) -> bool:
 
 
 def settle_gates(
-    ws: Workspace, tx: Transaction, start: Start, heard: Heard, results: Sequence[GateResult], *, stopping: bool
-) -> Verdict:
-    """Complete a task whose gates passed, unless its work has yet to come back; otherwise try again, or give up."""
-    task, verdict = tx.read.task(start.task["id"]), gate.verdict(results)
+    ws: Workspace, tx: Transaction, start: Start, heard: Heard, verdict: Verdict, *, stopping: bool
+) -> None:
+    """Complete a task whose gates passed, unless its work has yet to come back or be reviewed; otherwise try again, or give up."""
+    task = tx.read.task(start.task["id"])
     if not in_flight(task, start.run):
-        return verdict
+        return
     evidence: JsonObject = {"status": "exited", "exit_code": 0, "run": start.run, "validation": verdict, **heard.told}
     if verdict["passed"]:
         done = decisions.complete(task, {**evidence, "log": f"{start.run}/{OUTPUT}"}, tx.now)
         tx.record(decisions.merging(task) if start.is_apart else done)
+    elif gate.awaits_review(verdict):
+        whole: JsonObject = {**evidence, "log": f"{start.run}/{OUTPUT}"}
+        tx.record(decisions.request_review(task, gate.summarise(verdict), whole))
     elif stopping:
         # Gates that were stopped have judged nothing.
         del evidence["validation"]
         _put_back(ws, tx, task, start, heard, _STOPPED, evidence)
     else:
-        first = gate.failures(verdict)[0]
+        first = next((each for each in gate.failures(verdict) if each["log"]), None)
         evidence |= _headway(start, heard, verdict)
-        evidence["log"] = "/".join(str(first["log"]).rsplit("/", 2)[-2:])
+        evidence["log"] = f"{start.run}/{OUTPUT}" if first is None else "/".join(str(first["log"]).rsplit("/", 2)[-2:])
         if not _is_given_up(ws, tx, task, gate.summarise(verdict), evidence):
             _failed(ws, tx, task, gate.summarise(verdict), evidence)
-    return verdict
 
 
 def settle_merge(
@@ -456,7 +458,7 @@ def settle_merge(
         _settle_conflict(ws, tx, task, merge, {**evidence, "log": merge.get("log") or evidence["log"]})
     elif merge["kind"] == "refused":
         tx.record(
-            decisions.fail(task, _why_refused(merge), _final({**evidence, "log": merge.get("log") or evidence["log"]}))
+            decisions.fail(task, why_refused(merge), _final({**evidence, "log": merge.get("log") or evidence["log"]}))
         )
     else:
         tx.record(decisions.complete(task, evidence, tx.now))
@@ -465,16 +467,22 @@ def settle_merge(
 
 def _settle_conflict(ws: Workspace, tx: Transaction, task: Task, merge: JsonObject, evidence: JsonObject) -> None:
     """Let the agent resolve a conflict in another attempt, or a person."""
-    files = merge["files"] if isinstance(merge["files"], list) else []
-    named = ", ".join(str(name) for name in files[:_MOST_FILES])
-    reason = f"{merge['into']} has gone on meanwhile, and merging it conflicts in {named}: resolve the conflicts there"
+    reason = conflict_in(merge)
     if ws.config["execution"]["on_conflict"] == "review":
         tx.record(decisions.request_review(task, reason, evidence))
     elif not _is_given_up(ws, tx, task, reason, evidence):
         _failed(ws, tx, task, reason, evidence)
 
 
-def _why_refused(merge: JsonObject) -> str:
+def conflict_in(merge: JsonObject) -> str:
+    """Say what keeps a branch from coming back that conflicts with what came meanwhile."""
+    files = merge["files"] if isinstance(merge["files"], list) else []
+    named = ", ".join(str(name) for name in files[:_MOST_FILES])
+    return f"{merge['into']} has gone on meanwhile, and merging it conflicts in {named}: resolve the conflicts there"
+
+
+def why_refused(merge: JsonObject) -> str:
+    """Say why work that is good did not come back."""
     who = "nobody took it over" if "said" in merge else "git would not take it"
     return f"it is done and judged, but {who}: {merge['detail']}"
 

@@ -10,6 +10,7 @@ from atms_cli.domain.hearing import Hearing
 from atms_cli.domain.moment import to_iso
 from atms_cli.domain.streams import Report
 from atms_cli.errors import AtmsError, UsageError
+from atms_cli.services.running import to_its_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -248,9 +249,7 @@ def ask(ws: Workspace, agent: Agent, launch: JsonObject) -> JsonObject:
     """Start an agent with a harmless prompt; return what came of it. One that answers is no longer halted."""
     from atms_cli.services import redaction
 
-    outcomes: list[JsonObject] = []
-    ws.runner.run([launch], 1, outcomes.append)
-    (outcome,) = outcomes
+    outcome = to_its_end(ws, launch)
     run = str(launch["id"])
     used = find(ws, agent["kind"])
     redaction.mask(ws, redaction.redactor(ws, None, agent), run, [TEST_OUTPUT])

@@ -44,6 +44,7 @@ def status(ws: Workspace) -> JsonObject:
         "runner": ws.loop_holder(),
         "in_flight": len(left_over),
         "running": _at_work(ws, left_over) if left_over else [],
+        "overrides": read.overrides(),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from atms_cli.domain import attempt
 from atms_cli.errors import NotFoundError
 from atms_cli.services import redaction
-from atms_cli.services.gates import environment
+from atms_cli.services.surroundings import environment
 
 SETUP_LOG, TEARDOWN_LOG, MERGE_LOG = "setup.log", "teardown.log", "merge.log"
 #: What an attempt ends with whose worktree could not be set up.

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from atms_cli.domain.records import Agent, Event, Fact, JsonObject, Lease, Task
+    from atms_cli.domain.records import Agent, Event, Fact, JsonObject, Lease, Task, Verdict
     from atms_cli.domain.redaction import Redactor
     from atms_cli.ports import ReadModel, TaskFilter, Transaction, Workspace
 
@@ -189,6 +189,8 @@ def update(
             given, present = own.get(nested), before[nested]
             if isinstance(given, dict) and isinstance(present, dict):
                 own[nested] = {**present, **given}
+        if ws.agent is not None:
+            _refuse_less_evidence(task, own.get("validation_criteria"))
         if own.get("parent_id"):
             own["parent_id"] = _parent(tx.read, task["id"], str(own["parent_id"]))
         if tags or untags:
@@ -197,6 +199,15 @@ def update(
         return decisions.update(task, own)
 
     return _on_each(ws, task_ids, decide)
+
+
+def _refuse_less_evidence(task: Task, criteria: object) -> None:
+    """Refuse an agent that asks for fewer gates and commands to judge a task."""
+    present: Mapping[str, object] = task["validation_criteria"]
+    for name in ("gates", "commands"):
+        before, after = present[name], criteria.get(name) if isinstance(criteria, dict) else None
+        if isinstance(before, list) and isinstance(after, list) and any(each not in after for each in before):
+            raise AtmsError("agents cannot take gates off a task", "a person decides what counts as done")
 
 
 def _parent(read: ReadModel, task_id: str, parent: str) -> str:
@@ -474,7 +485,7 @@ def done(
     note: str | None,
     result: str | None = None,
 ) -> Finished:
-    """Complete tasks whose required gates pass and whose declared outputs are there.
+    """Complete tasks whose required gates pass and whose declared outputs are there; those to be reviewed wait for that.
 
     Raises:
         GatesFailedError: a required gate did not pass; none of the tasks is completed.
@@ -497,8 +508,13 @@ def done(
             return []
         decisions.guard(task, worker(ws, None), token, tx.now)
         verdict = verdicts.get(task["id"])
-        kept = left.get(task["id"], {})
-        return decisions.complete(task, {**evidence, **kept, **({"validation": verdict} if verdict else {})}, tx.now)
+        whole: JsonObject = {**evidence, **left.get(task["id"], {}), **({"validation": verdict} if verdict else {})}
+        if verdict is None or verdict["passed"]:
+            passed_over = decisions.override(task, force_reason) if force_reason is not None else []
+            return [*passed_over, *decisions.complete(task, whole, tx.now)]
+        from atms_cli.domain.gate import summarise
+
+        return decisions.request_review(task, summarise(verdict), whole)
 
     before = ws.store.reading()
     ready_before = {
@@ -539,18 +555,23 @@ def _left(ws: Workspace, task_ids: Sequence[str], result: str | None, *, is_forc
     return found
 
 
-def _judge_all(ws: Workspace, task_ids: Sequence[str], token: str | None) -> JsonObject:
+def _judge_all(ws: Workspace, task_ids: Sequence[str], token: str | None) -> dict[str, Verdict]:
     """Run the gates of each task that has some; the lock is not held meanwhile."""
     read = ws.store.reading()
     now = moment.to_iso(ws.clock.now_ms())
     open_tasks = [task for task in (read.task(task_id) for task_id in task_ids) if task["status"] != "completed"]
-    if not ws.config["gates"] and not any(task["validation_criteria"]["gates"] for task in open_tasks):
+    if not ws.config["gates"] and not any(_asks_for_gates(task) for task in open_tasks):
         return {}
     from atms_cli.services import gates
 
     for task in open_tasks:
         decisions.guard(task, worker(ws, None), token, now)
     return gates.judge_tasks(ws, open_tasks)
+
+
+def _asks_for_gates(task: Task) -> bool:
+    criteria = task["validation_criteria"]
+    return bool(criteria["gates"] or criteria["commands"])
 
 
 def have_ended(ws: Workspace, task_ids: Sequence[str]) -> bool:

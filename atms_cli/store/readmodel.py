@@ -316,6 +316,10 @@ class ReadModel:
         """Return the newest events, oldest first, but for those that only fold others."""
         return self._events(sql.LAST_EVENTS, limit)[::-1]
 
+    def overrides(self) -> int:
+        """Return how often gates were passed over, as far as that is not folded."""
+        return int(self._run(sql.OVERRIDES).fetchone()[0])
+
     def folds_since(self, at: str) -> list[Event]:
         """Return the folds of tasks that have changed since a time; these changes are in the folds, or came after them."""
         return self._events(sql.FOLDS_SINCE, at)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from atms_cli.domain.records import JsonObject
 
 _TAIL_BYTES = 65_536
+#: Of what a gate printed, so much is looked through: its beginning and its end.
+_HEAD_BYTES, _END_BYTES = 262_144, 2_097_152
 #: Its time is that of the last tidying.
 _TIDIED = ".tidied"
 #: What `st_blocks` counts in.
@@ -106,6 +108,31 @@ class RunDirectories:
         except (OSError, ValueError):
             return None
         return document if isinstance(document, dict) else None
+
+    def names(self, run: str) -> list[str]:
+        """Return the names of a run's files."""
+        with suppress(FileNotFoundError):
+            return os.listdir(self.path(run, ""))
+        return []
+
+    def clear(self, run: str, name: str) -> None:
+        """Remove a file of a run."""
+        with suppress(FileNotFoundError):
+            os.remove(self.path(run, name))
+
+    def text(self, run: str, name: str) -> str:
+        """Return what a file holds, empty if there is none; of a long file, its two ends."""
+        path = self.path(run, name)
+        try:
+            size = os.stat(path).st_size
+            if size <= _HEAD_BYTES + _END_BYTES:
+                return logfile.read(path, 0).decode(errors="replace")
+            ends = logfile.read(path, 0, _HEAD_BYTES) + b"\n" + logfile.read(path, -_END_BYTES)
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise AtmsError(f"cannot read {path}: {error.strerror}") from error
+        return ends.decode(errors="replace")
 
     def tail(self, run: str, name: str, lines: int) -> str:
         """Return the last lines of a file, empty if there is none."""

@@ -83,17 +83,15 @@ class Settings:
 
     def edit(self, change: Callable[[Any], None]) -> None:
         """Change atms.yaml through its parsed form; comments and order stay, and a wrong result is not written."""
-        from io import StringIO
-
         text = self._text()
         yaml = _editor(text)
         tree = _tree(text, self.path, yaml)
+        before = _plain(tree)
         change(tree)
-        buffer = StringIO()
-        yaml.dump(tree, buffer)
-        config = parse(buffer.getvalue(), self.path)
+        new = _with_changes(text, before, tree, yaml)
+        config = parse(new, self.path)
         self._check_prompts(config)
-        status = write_atomically(self.path, buffer.getvalue().encode())
+        status = write_atomically(self.path, new.encode())
         self._keep(config, _fingerprint_of(status))
 
     def _check_prompts(self, config: Config) -> None:
@@ -104,6 +102,28 @@ class Settings:
             from atms_cli.store.templates import Templates
 
             Templates(dirname(self.path)).check(files_in(config))
+
+
+def _with_changes(text: str, before: JsonObject, tree: Any, yaml: Any) -> str:  # noqa: ANN401  a YAML tree
+    """Return a text that says what a changed tree does: edited in place, or written anew where that is beyond us."""
+    from atms_cli.store.yamledit import UneditableError, edited
+
+    after = _plain(tree)
+    try:
+        new = edited(text, before, after, lambda value: _dumped(value, yaml), _mapping_indent(text))
+        if _plain(_tree(new, "", _editor(new))) == after:
+            return new
+    except (UneditableError, AtmsError):
+        pass
+    return _dumped(tree, yaml)
+
+
+def _dumped(value: Any, yaml: Any) -> str:  # noqa: ANN401
+    from io import StringIO
+
+    buffer = StringIO()
+    yaml.dump(value, buffer)
+    return buffer.getvalue()
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  a YAML tree holds anything

@@ -20,6 +20,7 @@ CREATE TABLE events (
   PRIMARY KEY (key, id)
 ) WITHOUT ROWID;
 CREATE INDEX events_by_id ON events (id);
+CREATE INDEX events_past_gates ON events (id) WHERE type = 'task.overridden';
 
 -- `doc` is the whole task as JSON; the columns beside it are what is searched and sorted by.
 -- `bucket` is the status, with `queued` split into ready, delayed (not_before) and waiting (on dependencies); a template of a
@@ -134,6 +135,7 @@ IN_BETWEEN = "SELECT 1 FROM events WHERE key = ? AND id > ? AND id < ? LIMIT 1"
 EVENTS_AFTER = "SELECT replica, segment, offset, id FROM events WHERE id > ? ORDER BY id"
 #: A fold is no change that anybody made.
 LAST_EVENTS = "SELECT replica, segment, offset, id FROM events WHERE type <> 'task.folded' ORDER BY id DESC LIMIT ?"
+OVERRIDES = "SELECT count(*) FROM events INDEXED BY events_past_gates WHERE type = 'task.overridden'"
 FOLDS_SINCE = (
     "SELECT e.replica, e.segment, e.offset, e.id FROM tasks t CROSS JOIN events e ON e.key = t.id AND e.type = 'task.folded' "
     "WHERE t.updated >= ?"

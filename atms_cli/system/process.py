@@ -87,6 +87,15 @@ class Processes:
 
     def start(self, launch: Launch) -> Started | Outcome:
         """Start a command in a session of its own; an Outcome says why it could not be started."""
+        failure = self.begin(launch)
+        if failure is not None:
+            return failure
+        run = self._runs[launch.id]
+        run.start_time = start_time(run.pid) or 0
+        return Started(run.id, run.pid, run.start_time)
+
+    def begin(self, launch: Launch) -> Outcome | None:
+        """Start a command where nobody else has to know its process, which takes a look at it; an Outcome says why not."""
         self._refuse_if_known(launch.id)
         began = time.monotonic()
         group = self._group_of(launch) if launch.limits and launch.grouped else None
@@ -96,12 +105,12 @@ class Processes:
             if group:
                 cgroup.take_down(group)
             return Outcome(launch.id, "unstartable", error=str(error))
-        tree, born = Tree(launch.id, pid), start_time(pid) or 0
-        run = Run(launch.id, began, launch.grace_s, pid, born, tree, timeout_s=launch.timeout_s, launch=launch)
+        tree = Tree(launch.id, pid)
+        run = Run(launch.id, began, launch.grace_s, pid, 0, tree, timeout_s=launch.timeout_s, launch=launch)
         run.group = group
         self._watch_output(run, launch.output, launch.silence_s, launch.output_max)
         self._runs[run.id] = self._mains[pid] = run
-        return Started(run.id, pid, run.start_time)
+        return None
 
     def _group_of(self, launch: Launch) -> str | None:
         """Make the control group of a run; where that cannot be, its limits hold for each process alone."""

@@ -408,6 +408,11 @@ class Worktree:
             self._with_new_files(base) if isdir(self.place) else self._git.must(self._root, "diff", base, self.branch)
         )
 
+    def changed(self, root: str) -> list[str]:
+        """Return the paths, from a directory in it, that the work has changed as far as it is committed."""
+        base = self._git.must(self._root, "merge-base", "HEAD", self.branch)
+        return [*self._git.names(root, "diff", "--name-only", "--no-renames", "--relative", "-z", base, self.branch)]
+
     def _with_new_files(self, base: str) -> str:
         """Return a diff of the worktree against a commit that shows new files too, without touching its index."""
         copy = f"{self.place}.{os.getpid()}.index"

@@ -118,6 +118,10 @@ class Worktrees:
         """Return what the work on a task changes, committed or not; None if there is neither worktree nor branch."""
         return self._tree(task, self._git).diff()
 
+    def changed(self, task: str) -> list[str]:
+        """Return the paths, from the workspace's root, that the work on a task has changed as far as it is committed."""
+        return self._tree(task, self._git).changed(self.path(task) or self._root)
+
     def changes(self, base: str, commit: str) -> str:
         """Return what a commit changes against another."""
         return self._git.must(self._root, "diff", base, commit)

@@ -317,6 +317,7 @@ def test_reports_in_json_name_every_step(repository: Atms) -> None:
         "retried": 1,
         "blocked": 0,
         "unassigned": 0,
+        "review": 0,
         "left": 0,
         "paused": False,
     }

@@ -179,7 +179,7 @@ def test_gates_that_do_not_pass_are_told_in_the_session(ws: FakeWorkspace) -> No
         (judge,) = settled.judges
         log = f"/nowhere/runs/{begun.run}/gate-tests.log"
         failed = gates.judge(judge, {"status": "exited", "exit_code": 1, "duration_s": 1.0}, log)
-        attempts.settle_gates(ws, tx, begun, attempts.hear(ws, begun), [failed], stopping=False)
+        attempts.settle_gates(ws, tx, begun, attempts.hear(ws, begun), gates.verdict([failed]), stopping=False)
     ws.run_files.files[ws.run_files.path(begun.run, "gate-tests.log")] = "test_x.py:3: assert 1 == 2"
     ws.time.advance(1)
     again, _ = attempt(ws, WORKED, DONE)
@@ -575,7 +575,7 @@ def verdict_of(ws: FakeWorkspace, begun: attempts.Start, *codes: int) -> None:
             gates.judge(judge, {"status": "exited", "exit_code": code}, f"/nowhere/runs/{begun.run}/gate.log")
             for judge, code in zip(judges, codes, strict=True)
         ]
-        attempts.settle_gates(ws, tx, begun, heard, results, stopping=False)
+        attempts.settle_gates(ws, tx, begun, heard, gates.verdict(results), stopping=False)
 
 
 def test_fewer_failing_gates_are_progress(ws: FakeWorkspace) -> None:

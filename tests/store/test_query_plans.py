@@ -92,6 +92,7 @@ def test_the_ends_of_indexes_are_all_that_walks(connection: Connection) -> None:
     }
     assert walking <= {
         "LAST_EVENTS",
+        "OVERRIDES",
         "LAST_EVENT_ID",
         "LAST_ATTEMPTS",
         "STARTS",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -16,9 +18,6 @@ from atms_cli.domain import gate
 from atms_cli.errors import AtmsError
 from atms_cli.store import creation, settings
 from atms_cli.store.settings import Settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 COMMENTED = """\
 # Ours.
@@ -206,3 +205,52 @@ def test_a_broken_compiled_form_is_made_again(root: Path, content: str) -> None:
 
 def test_without_a_place_for_the_compiled_form_it_still_works(tmp_path: Path) -> None:
     assert written(tmp_path, COMMENTED).load()["queue"]["strategy"] == "fifo"
+
+
+def lines_of(root: Path) -> list[str]:
+    return (root / "atms.yaml").read_text(encoding="utf-8").splitlines()
+
+
+def test_gates_come_and_go_and_every_comment_stays_in_its_place(root: Path) -> None:
+    creation.write_settings(str(root))
+    template = lines_of(root)
+    found = Settings(str(root))
+    found.edit(lambda tree: tree.update(gates={"lint": {"command": ["ruff", "check"]}}))
+    found.edit(lambda tree: tree["gates"].update(tests={"command": "pytest", "depends_on": ["lint"]}))
+    place = template.index("gates: {}")
+    added = ["gates:", "  lint:", "    command:", "      - ruff", "      - check", "  tests:", "    command: pytest"]
+    added += ["    depends_on:", "      - lint"]
+    assert lines_of(root) == [*template[:place], *added, *template[place + 1 :]]
+    found.edit(lambda tree: tree.update(gates={"tests": {"command": "pytest"}}))
+    found.edit(lambda tree: tree["gates"].pop("tests"))
+    assert lines_of(root) == template
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+GATES = st.dictionaries(
+    NAMES,
+    st.fixed_dictionaries(
+        {"command": st.sampled_from(["x", "x: y # z", "two\nlines\n", "'"])}, optional={"inputs": st.lists(NAMES)}
+    ),
+)
+
+
+@given(GATES, st.lists(GATES, max_size=3), st.sampled_from(["", "\n"]))
+def test_whatever_is_edited_is_said_and_no_comment_moves(
+    first: dict[str, object], following: list[dict[str, object]], end: str
+) -> None:
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(TemporaryDirectory())
+        root = Path(directory)
+        (root / ".atms").mkdir()
+        (root / "atms.yaml").write_text(
+            f"# 1\nversion: 1 # 2\n# 3\ngates: {{}} # 4\n# 5\nqueue:\n  # 6\n  strategy: lifo # 7{end}"
+        )
+        found = Settings(directory)
+        for gates in (first, *following):
+            found.edit(lambda tree, gates=gates: tree.update(gates=gates))  # type: ignore[misc]
+            said = {name: {key: it[key] for key in gates[name]} for name, it in found.load()["gates"].items()}  # type: ignore[attr-defined,literal-required]
+            assert said == gates
+            text = (root / "atms.yaml").read_text(encoding="utf-8")
+            assert re.findall(r"# (\d)", text) == [*"1234567"]
+            assert text.endswith("strategy: lifo # 7" + end)
