@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from atms_cli.system.capture import Captured
 
 _TIMEOUT_S = 120.0
-_SETTINGS = ("-c", "core.quotePath=false", "-c", "color.ui=false", "-c", "core.fsmonitor=false")
+_SETTINGS = (
+    "-c",
+    "core.quotePath=false",
+    "-c",
+    "color.ui=false",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "diff.autoRefreshIndex=false",
+)
 _CHUNK = 1 << 20
 
 
