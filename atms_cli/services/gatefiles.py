@@ -68,7 +68,8 @@ class Files:
 
     def key(self, gate: Gate, commands: Sequence[Sequence[str]], directory: str, environ: Mapping[str, str]) -> str:
         """Return a name for all that a gate's result follows from, empty where it is not known."""
-        contents = self._known_contents()
+        # What a gate sees elsewhere nobody has looked at.
+        contents = self._known_contents() if f"{directory}/".startswith(f"{self._tree}/") else None
         if contents is None:
             return ""
         from hashlib import sha256

@@ -302,6 +302,14 @@ def test_reports_go_to_a_directory_of_their_own(ws: FakeWorkspace) -> None:
     ]
 
 
+def test_of_a_gate_that_runs_elsewhere_no_pass_is_kept(ws: FakeWorkspace) -> None:
+    ws.files = FakeCheckout()
+    lint(ws, working_directory="/elsewhere")
+    assert ws.gate_passes == {}
+    lint(ws, working_directory="sub")
+    assert len(ws.gate_passes) == 1
+
+
 def test_where_git_cannot_tell_nothing_is_reused(ws: FakeWorkspace) -> None:
     lint(ws)
     assert "cached" not in lint(ws)
