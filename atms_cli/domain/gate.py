@@ -158,6 +158,8 @@ def waits_for(gates: Mapping[str, Gate], gate: Gate) -> list[str]:
 
 
 def _check_alone(gate: Gate) -> None:
+    if re.fullmatch(r"check-\d+", gate["name"]):
+        raise UsageError("commands of tasks have such names", "call it something else")
     if gate["kind"] == REVIEW and gate["command"]:
         raise UsageError("a review has no command", "a person approves: atms task approve ID; or choose another kind")
     if gate["kind"] != REVIEW and not gate["command"]:

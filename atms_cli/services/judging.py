@@ -57,13 +57,7 @@ class _Try:
 class Round:
     """Gates, their order, and the results so far; `begin`, then `ended` for each command, until `is_over`."""
 
-    def __init__(
-        self,
-        ws: Workspace,
-        chosen: Sequence[Gate],
-        run: str,
-        scope: Scope,
-    ) -> None:
+    def __init__(self, ws: Workspace, chosen: Sequence[Gate], run: str, scope: Scope) -> None:
         self.results: dict[str, GateResult] = {}
         self._ws = ws
         self._run = run

@@ -33,7 +33,7 @@ def edited(text: str, before: JsonObject, after: JsonObject, dump: Dump, indent:
         elif _entry(mapping, key) is not None:
             text = _with_value(text, mapping, key, value, dump, indent)
         else:
-            text = _with_entry(text, mapping, path, value, dump, indent)
+            text = _with_entry(text, mapping, path[-1], value, dump)
     return text
 
 
@@ -135,14 +135,13 @@ def _with_simple_value(text: str, name: Any, old: Any, value: Json, dump: Dump, 
     return text[:start] + gap + _in_one_line(dump({"k": value})) + text[end:]
 
 
-def _with_entry(text: str, mapping: Any, path: Sequence[str], value: Json, dump: Dump, indent: int) -> str:  # noqa: ANN401
+def _with_entry(text: str, mapping: Any, key: str, value: Json, dump: Dump) -> str:  # noqa: ANN401
     """Return a text with one more key, behind the last of its mapping."""
-    del indent
-    lines = dump({path[-1]: value})
+    lines = dump({key: value})
     if mapping is None:
         return _ended(text) + lines
     if _is_flow(mapping) or not mapping.value:
-        raise UneditableError(path[-1])
+        raise UneditableError(key)
     first, last = mapping.value[0][0], mapping.value[-1]
     end = _line_end(text, max(_end(last[1]), last[0].end_mark.index))
     return _ended(text[:end]) + _indented(lines, first.start_mark.column) + text[end:]

@@ -92,6 +92,7 @@ def refusal_of(**definitions: Gate) -> str:
 
 
 def test_definitions_that_cannot_be_run_are_refused() -> None:
+    assert refusal_of(**{"check-1": made("check-1")}) == "check-1: commands of tasks have such names"
     assert refusal_of(a=made("a", command="")) == "a: it has no command"
     assert refusal_of(a=made("a", kind="review")) == "a: a review has no command"
     assert refusal_of(a=made("a", depends_on=["b"])) == "a: it depends on `b`, which is not defined"
