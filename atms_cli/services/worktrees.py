@@ -5,6 +5,7 @@ from __future__ import annotations
 from atms_cli.domain import retention
 from atms_cli.domain.moment import to_iso
 from atms_cli.services import isolation
+from atms_cli.services.running import to_its_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,10 +82,8 @@ def _removed(ws: Workspace, task_id: str) -> str | None:
     task = _task(read, task_id)
     launch = None if task is None else isolation.teardown(ws, task, ws.ids.run(), ws.ids.token())
     if launch is not None:
-        outcomes: list[JsonObject] = []
         ws.run_files.prepare(str(launch["id"]).partition(".")[0])
-        ws.runner.run([launch], 1, outcomes.append)
-        if outcomes[0].get("exit_code") != 0:
+        if to_its_end(ws, launch).get("exit_code") != 0:
             return f"its teardown failed; see {launch['output']}"
 
     def is_wanted() -> bool:
