@@ -175,11 +175,14 @@ def test_(call: Call, name: o.AgentName, dry_run: o.TestDryRun = False) -> int: 
     """Start an agent with a harmless prompt and say what it used and answered; exit with 75 if it did not get through."""
     from atms_cli.cli.render import agent_test
     from atms_cli.services import drivers
+    from atms_cli.services.redaction import redactor
 
     ws, agent = call.workspace, service.one(call.workspace, name)
     run = ws.ids.run()
     launch = drivers.trial(ws, agent, run)
-    variables = drivers.variables(agent, drivers.find(ws, agent["kind"]))
+    masked = redactor(ws, None, agent).text
+    used_by = drivers.variables(agent, drivers.find(ws, agent["kind"]))
+    variables = {name: masked(value) for name, value in used_by.items()}
     if dry_run:
         used: JsonObject = {"argv": launch["argv"], "cwd": launch["cwd"], "env": variables, "input": launch["input"]}
         call.answer(used, [name], lambda: agent_test(call, agent, launch, variables))

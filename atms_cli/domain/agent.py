@@ -163,11 +163,6 @@ def register(existing: Agent | None, name: str, fields: JsonObject) -> list[Fact
     check(name, fields)
     if existing is not None and existing["source"] == "atms.yaml":
         raise ConflictError(f"agent `{name}` stands in atms.yaml", "change it there, or choose another name")
-    environment = fields.get("env")
-    if isinstance(environment, dict) and environment:
-        from atms_cli.domain.secrets import refuse_secrets
-
-        refuse_secrets(environment, "an agent")
     given = {field: value for field, value in fields.items() if value != DEFAULTS.get(field)}
     if existing is not None and _says_the_same(existing, fields):
         return []
@@ -241,21 +236,10 @@ def _check_natures(fields: JsonObject) -> None:
 
 
 def _check_variables(env: object) -> None:
-    for variable in env if isinstance(env, dict) else ():
-        if looks_secret(variable):
-            # What an agent is registered with is kept for good, and shared with other clones.
-            raise UsageError(
-                f"`{variable}` looks like a secret, which does not belong into the journal or atms.yaml",
-                "set it in the environment of `atms run`; its agents find it there",
-            )
+    if isinstance(env, dict) and env:
+        from atms_cli.domain.secrets import refuse_secrets
 
-
-_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
-
-
-def looks_secret(variable: str) -> bool:
-    """Return whether a variable of that name may hold something that nobody should read."""
-    return any(word in variable.upper() for word in _SECRETS)
+        refuse_secrets(env)
 
 
 def remove(agent: Agent | None, name: str) -> list[Fact]:

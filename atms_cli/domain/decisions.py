@@ -111,7 +111,7 @@ def _check_secrets(context: Json, command: Json) -> None:
     from atms_cli.domain.secrets import refuse_secrets, without_secrets
 
     if isinstance(environment, dict):
-        refuse_secrets(environment, "a task")
+        refuse_secrets(environment)
     if isinstance(command, str) and without_secrets(command) != command:
         raise UsageError(
             "the command has a secret in it, and a task is kept in the journal",

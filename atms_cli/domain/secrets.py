@@ -8,10 +8,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Values that are shorter are no secrets, or too common to be masked.
+#: Values that are shorter are too common to be masked.
 LEAST_VALUE = 8
 #: What is named so is a secret unless it is a word, a number or a place; what is named like the others may be a setting.
-_SURE = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL")
+_SURE = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "API_KEY", "APIKEY", "ACCESS_KEY")
 _LIKELY = ("KEY", "AUTH")
 _LONGEST_WORD, _LONGEST_PART = 20, 6
 #: A text without any of these has no secret in it that is known by its form (redaction.py).
@@ -22,17 +22,15 @@ SIGNS = (
 
 
 def secret_values(environment: Mapping[str, str]) -> list[str]:
-    """Return the values that are secrets."""
-    return [value for name, value in environment.items() if is_secret(name, value)]
+    """Return the values that are secrets and long enough to be looked for."""
+    return [value for name, value in environment.items() if len(value) >= LEAST_VALUE and is_secret(name, value)]
 
 
 def is_secret(name: str, value: str) -> bool:
     """Return whether a variable looks as if its value was a secret."""
-    if len(value) < LEAST_VALUE:
-        return False
     upper = name.upper()
     is_sure = any(each in upper for each in _SURE)
-    if not is_sure and not any(each in upper for each in _LIKELY):
+    if not value or not (is_sure or any(each in upper for each in _LIKELY)):
         return False
     return not (_is_word(value) or _is_place(value) or (not is_sure and _is_setting(value)))
 
@@ -56,8 +54,8 @@ def _is_setting(value: str) -> bool:
     return all(part.isalpha() or len(part) <= _LONGEST_PART for part in parts)
 
 
-def refuse_secrets(environment: Mapping[str, object], where: str) -> None:
-    """Refuse variables that would put a secret into the journal, which is kept for ever and shared.
+def refuse_secrets(environment: Mapping[str, object]) -> None:
+    """Refuse variables that would put a secret into the journal or atms.yaml, which are kept for ever and shared.
 
     Raises:
         UsageError: one of them looks like a secret.
@@ -66,8 +64,8 @@ def refuse_secrets(environment: Mapping[str, object], where: str) -> None:
     for name, value in environment.items():
         if is_secret(name, str(value)) or without_secrets(str(value)) != value:
             raise UsageError(
-                f"`{name}` looks like a secret, and {where} is kept in the journal",
-                f"set {name} where `atms run` is started: what it runs inherits it",
+                f"`{name}` looks like a secret, which does not belong into the journal or atms.yaml",
+                f"set {name} in the environment of `atms run`: what it runs finds it there",
             )
 
 

@@ -181,13 +181,13 @@ def in_flight(task: Task | None, run: str) -> bool:
     return task is not None and task["run"] == run and task["status"] in ("in_progress", "validating")
 
 
-def hear(ws: Workspace, start: Start, hearing: Hearing | None = None) -> Heard:
+def hear(ws: Workspace, start: Start, hearing: Hearing | None = None, *, is_masked: bool = True) -> Heard:
     """Return what an attempt has printed, of which some may have been heard, and what is kept of that.
 
     It may take a while, so not in a transaction.
     """
     heard = drivers.hear(ws, start.driver, start.run, OUTPUT, hearing)
-    if hearing is not None:
+    if hearing is not None or not is_masked:
         heard = drivers.masked(heard, redact_for(ws, start))
     told = drivers.evidence(ws, start.task, start.agent, start.driver, start.run, heard.report)
     return replace(heard, told=told, commit=_commit(ws, start) if told.get("usage") else None)
@@ -196,11 +196,22 @@ def hear(ws: Workspace, start: Start, hearing: Hearing | None = None) -> Heard:
 def with_outputs(ws: Workspace, start: Start, heard: Heard) -> Heard:
     """Return what an attempt has printed with what it has left, now that its command has succeeded."""
     reported = ws.run_files.head(start.run, outputs.RESULT, MOST_BYTES + 1)
+    if reported:
+        reported = _masked(ws, start, reported)
     tree, keep_in = ws.root, None
     if start.is_apart:
         tree, keep_in = ws.worktrees.path(start.task["id"]) or ws.root, start.run
     left = outputs.look(ws, start.task, tree, reported, keep_in)
     return replace(heard, told={**heard.told, **left.kept}, lacks=left.lacks)
+
+
+def _masked(ws: Workspace, start: Start, reported: bytes) -> bytes:
+    """Mask the secrets in what an attempt has reported, also in its file."""
+    from atms_cli.services import redaction
+
+    found = redaction.redactor(ws, start.task, start.agent)
+    redaction.mask(ws, found, start.run, [outputs.RESULT])
+    return found.content(reported)
 
 
 def _commit(ws: Workspace, start: Start) -> str | None:
@@ -210,22 +221,23 @@ def _commit(ws: Workspace, start: Start) -> str | None:
 
 def gather(ws: Workspace, start: Start, outcome: JsonObject, hearing: Hearing | None = None) -> Heard:
     """Return what an attempt has left, but for its work if that lies apart."""
-    _mask_logs(ws, start, outcome)
-    heard = hear(ws, start, hearing)
+    heard = hear(ws, start, hearing, is_masked=_mask_logs(ws, start, outcome))
     if attempt.is_success(outcome):
         heard = with_outputs(ws, start, heard)
     return replace(heard, told={**footprint.measured(outcome), **heard.told})
 
 
-def _mask_logs(ws: Workspace, start: Start, outcome: JsonObject) -> None:
-    """Mask what secrets an attempt has printed or reported, before anything of that is read."""
+def _mask_logs(ws: Workspace, start: Start, outcome: JsonObject) -> bool:
+    """Mask what secrets an attempt has printed, before anything of that is read; return whether that was possible."""
     logs = [OUTPUT] if outcome.get("output_bytes") != 0 else []
     logs += [isolation.SETUP_LOG] if start.is_apart else []
-    logs += [outputs.RESULT] if ws.run_files.head(start.run, outputs.RESULT, 1) else []
-    if logs:
-        from atms_cli.services import redaction
+    # Of one that succeeded it is masked when it is read.
+    logs += [] if attempt.is_success(outcome) else [outputs.RESULT]
+    if not logs:
+        return True
+    from atms_cli.services import redaction
 
-        redaction.mask(ws, redaction.redactor(ws, start.task, start.agent), start.run, logs)
+    return redaction.mask(ws, redaction.redactor(ws, start.task, start.agent), start.run, logs)
 
 
 def with_commit(ws: Workspace, start: Start, heard: Heard, result: list[str] | AtmsError) -> Heard:

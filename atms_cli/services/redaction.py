@@ -27,11 +27,12 @@ def redactor(
     return Redactor(ws.config["redact"], values)
 
 
-def mask(ws: Workspace, found: Redactor, run: str, names: Sequence[str]) -> str | None:
-    """Mask the secrets in files of a run that has ended; return what was in the way."""
+def mask(ws: Workspace, found: Redactor, run: str, names: Sequence[str]) -> bool:
+    """Mask the secrets in files of a run that has ended; return whether that was possible."""
     try:
         for name in names:
             ws.run_files.mask(run, name, found)
-    except AtmsError as error:
-        return f"{error.message}; {error.hint}"
-    return None
+    except AtmsError:
+        # Whoever reads them masks what is read.
+        return False
+    return True

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atms_cli.domain.redaction import FORMS, LONGEST, Redactor, Stream, check_pattern, mask
-from atms_cli.domain.secrets import SIGNS, is_secret, refuse_secrets, without_secrets
+from atms_cli.domain.secrets import SIGNS, is_secret, refuse_secrets, secret_values, without_secrets
 from atms_cli.errors import UsageError
 
 _ALNUM = string.ascii_letters + string.digits
@@ -132,19 +132,19 @@ def test_patterns_of_ones_own() -> None:
     [
         ("GITHUB_TOKEN", "abcd1234efgh"), ("DB_PASSWORD", "correct horse 7 battery"), ("api_key", "9f8e7d6c5b4a39281706"),
         ("AUTH", "dXNlcjpwYXNzd29yZDE="), ("AWS_SECRET_ACCESS_KEY", "/a8sd+fk3jh4kjh"), ("MY_CREDENTIALS", "hunter2hunter2"),
-        ("DATABASE_AUTH_URL", "postgres://joe:pw@db/x"),
+        ("DATABASE_AUTH_URL", "postgres://joe:pw@db/x"), ("API_KEY", "s3cret"),
     ],
 )  # fmt: skip
 def test_variables_that_are_secrets(name: str, value: str) -> None:
     assert is_secret(name, value)
     with pytest.raises(UsageError):
-        refuse_secrets({name: value}, "a task")
+        refuse_secrets({name: value})
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("GITHUB_TOKEN", "short"), ("SSH_AUTH_SOCK", "/run/ssh-XXXX/agent.1"), ("KEYBOARD", "de-latin1-nodeadkeys"),
+        ("GITHUB_TOKEN", "none"), ("SSH_AUTH_SOCK", "/run/ssh-XXXX/agent.1"), ("KEYBOARD", "de-latin1-nodeadkeys"),
         ("AUTH_METHOD", "oauth2-device-code"), ("TOKEN_LIMIT", "10000000"), ("SECRET_SANTA", "enabled everywhere"),
         ("AUTH_URL", "https://login.example.com"), ("PATH", "sk-is-not-looked-at-here"), ("XAUTHORITY", "~/.Xauthority"),
     ],
@@ -155,8 +155,8 @@ def test_variables_that_are_none(name: str, value: str) -> None:
 
 def test_a_token_is_refused_whatever_it_is_called() -> None:
     with pytest.raises(UsageError, match="looks like a secret"):
-        refuse_secrets({"HARMLESS": "ghp_" + "a1" * 18}, "a task")
-    refuse_secrets({"HARMLESS": "a long text that is nothing of the kind"}, "a task")
+        refuse_secrets({"HARMLESS": "ghp_" + "a1" * 18})
+    refuse_secrets({"HARMLESS": "a long text that is nothing of the kind"})
 
 
 def test_the_signs_of_all_forms_are_known() -> None:
@@ -167,3 +167,8 @@ def test_what_somebody_wrote_loses_its_tokens() -> None:
     token = "ghp_" + "a1" * 18
     assert without_secrets(f"use {token} for it") == "use [redacted]****************************** for it"
     assert without_secrets("see https://example.com/sk-1") == "see https://example.com/sk-1"
+
+
+def test_what_is_short_is_refused_and_not_masked() -> None:
+    assert secret_values({"API_KEY": "s3cret", "API_TOKEN": "s3cret-and-long"}) == ["s3cret-and-long"]
+    assert not is_secret("API_KEY", "")

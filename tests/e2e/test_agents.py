@@ -201,7 +201,10 @@ def test_an_agent_can_be_tried_out(atms: Atms, play: Path) -> None:
 
 def test_what_is_refused_when_registering(atms: Atms) -> None:
     assert "`hal` is not a kind of agent" in atms("agent", "register", "x", "--kind", "hal", code=2).err
-    assert "looks like a secret" in atms("agent", "register", "x", "--kind", "gemini", "--env", "API_KEY=1", code=2).err
+    assert (
+        "looks like a secret"
+        in atms("agent", "register", "x", "--kind", "gemini", "--env", "API_KEY=s3cret", code=2).err
+    )
     assert "sets no variable" in atms("agent", "register", "x", "--kind", "gemini", "--env", "=1", code=2).err
     assert "is not an approval" in atms("agent", "register", "x", "--kind", "gemini", "--approval", "all", code=2).err
     assert atms.json("agent", "list") == []
