@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from atms_cli.domain.redaction import Redactor
 
 _CHUNK = 65_536
+#: How file systems say that they know no holes.
+_NO_HOLES = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def chunks(file: int, position: int, end: int | None = None) -> Iterator[tuple[int, bytes, bool]]:
@@ -27,7 +29,7 @@ def chunks(file: int, position: int, end: int | None = None) -> Iterator[tuple[i
             position = data_at
             continue
         most = _CHUNK if end is None else min(_CHUNK, end - position)
-        piece = os.pread(file, most, position)[: max(0, os.lseek(file, position, os.SEEK_HOLE) - position)]
+        piece = os.pread(file, most, position)[: max(0, _next_hole(file, position) - position)]
         if not piece:
             return
         # What was dropped while we read may have come as zeros.
@@ -41,9 +43,21 @@ def _next_data(file: int, position: int) -> int | None:
     try:
         return os.lseek(file, position, os.SEEK_DATA)
     except OSError as error:
-        if error.errno != errno.ENXIO:
+        if error.errno == errno.ENXIO:
+            return None
+        if error.errno not in _NO_HOLES:
             raise
-        return None
+        return position if position < os.fstat(file).st_size else None
+
+
+def _next_hole(file: int, position: int) -> int:
+    """Return where the next hole is; the end of a file is one."""
+    try:
+        return os.lseek(file, position, os.SEEK_HOLE)
+    except OSError as error:
+        if error.errno not in _NO_HOLES:
+            raise
+        return os.fstat(file).st_size
 
 
 def _marker(count: int) -> bytes:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 #: A keeper begins another file beyond this size; what ended before the one before was settled long ago, and goes.
 MOST_BYTES = 8 << 20
 _SUFFIX = ".jsonl"
+#: In the name of a file: pid and start time of its keeper, and a number.
+_PARTS = 3
 #: With more runs than this to look for, every line is read instead of searched.
 _FEW = 8
 
@@ -74,20 +76,28 @@ def _lines(directory: str, ids: Collection[str]) -> Iterator[tuple[tuple[int, in
     for name in _names(directory):
         for line in _content(join(directory, name)).split(b"\n"):
             if len(wanted) > _FEW or any(each in line for each in wanted):
-                with contextlib.suppress(ValueError):  # its writer was killed in the middle
-                    yield _keeper_of(name), json.loads(line or b"{}")
+                yield _keeper_of(name), _parsed(line)
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        plain = json.loads(line or b"{}")
+    except ValueError:  # its writer was killed in the middle
+        return {}
+    return plain if isinstance(plain, dict) else {}
 
 
 def _names(directory: str) -> list[str]:
     """Return the ledgers in a directory, of each keeper the older files first."""
     try:
-        return sorted((name for name in os.listdir(directory) if name.endswith(_SUFFIX)), key=_place)
+        return sorted((name for name in os.listdir(directory) if len(_place(name)) == _PARTS), key=_place)
     except FileNotFoundError:
         return []
 
 
 def _place(name: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in name.removesuffix(_SUFFIX).split("-"))
+    parts = name.removesuffix(_SUFFIX).split("-")
+    return tuple(int(part) for part in parts if part.isdecimal())
 
 
 def _keeper_of(name: str) -> tuple[int, int]:
@@ -106,8 +116,10 @@ def _content(path: str) -> bytes:
 def forget(directory: str, unsettled: Collection[str]) -> None:
     """Remove the ledgers of dead keepers that tell of nothing that is not settled."""
     for name in _names(directory):
-        content = b"" if is_alive(*_keeper_of(name)) else _content(join(directory, name))
-        if content and not any(run_id.encode() in content for run_id in unsettled):
+        if is_alive(*_keeper_of(name)):
+            continue
+        content = _content(join(directory, name))
+        if not any(run_id.encode() in content for run_id in unsettled):
             os.unlink(join(directory, name))
 
 
@@ -128,7 +140,7 @@ class Ledger:
     def _claims_in(directory: str) -> set[str]:
         contents = (_content(join(directory, name)) for name in _names(directory))
         lines = (line for content in contents for line in content.split(b"\n") if b'"claimed"' in line)
-        return {json.loads(line)["id"] for line in lines if line.endswith(b"}")}
+        return {str(claim["id"]) for claim in map(_parsed, lines) if "id" in claim}
 
     def _open(self) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC

@@ -37,7 +37,7 @@ class Cap:
         try:
             status = os.stat(self._path)
             is_held = status.st_blocks * _SECTOR <= self._most or punch(self._path, status.st_size, self._most)
-        except FileNotFoundError:  # its directory was removed under it
+        except OSError:  # its directory was removed under it, say
             self.due = now + _LONGEST_S
             return True
         growth = (status.st_size - self._size) / max(now - self._taken_at, 1e-3)

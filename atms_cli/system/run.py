@@ -123,7 +123,7 @@ class Run:
 
     def outcome(self) -> Outcome:
         """Tell what it came to, now that all is over."""
-        end = self.end or self._vanished()
+        end = replace(self.end or self._vanished(), hit="output" if self.has_no_room else "")
         counts = cgroup.take_down(self.group) if self.group else {}
         reason = self.reason
         if self.ending and self.ending.survivors:
@@ -137,9 +137,7 @@ class Run:
         return replace(end, status=self.verdict or end.status, error=reason or end.error, output_bytes=printed)
 
     def _with_limits(self, end: Outcome, launch: Launch, counts: Mapping[str, int]) -> Outcome:
-        if self.has_no_room:
-            return replace(end, hit="output")
-        if not launch.limits:
+        if not launch.limits or end.hit:
             return end
         if end.exit_code == limits.NOT_SET:
             return replace(end, status="unstartable", error="its limits could not be set; its output says why")

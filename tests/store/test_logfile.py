@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -133,3 +134,15 @@ def test_tidying_has_its_time(tmp_path: Path) -> None:
     # The clock was set back.
     assert not runs.tidied(60, 500)
     assert runs.survey() == []
+
+
+def test_file_systems_without_holes_are_read_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EINVAL, "no such thing")
+
+    path = tmp_path / "log"
+    path.write_text(f"a {TOKEN}\n" * 5000)
+    monkeypatch.setattr(os, "lseek", refuse)
+    assert logfile.read(str(path), 0) == path.read_bytes()
+    logfile.mask(str(path), Redactor())
+    assert TOKEN.encode() not in logfile.read(str(path), 0)

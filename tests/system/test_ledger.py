@@ -72,6 +72,17 @@ def test_nothing_is_started_twice_whoever_started_it(tmp_path: Path) -> None:
     run_one(book, "torn", 0)
 
 
+def test_what_is_no_ledger_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "notes.jsonl").write_text("[1]")
+    (tmp_path / f"{DEAD}-8-0.jsonl").write_bytes(b"\0" * 50 + b'\n7\n"claimed"\n{"event": "claimed"}\n')
+    book = Ledger(str(tmp_path), BORN)
+    run_one(book, "x", 5)
+    assert describe(str(tmp_path), "x").outcome is not None
+    assert describe_all(str(tmp_path), [f"run{number}" for number in range(20)])["run1"].is_claimed is False
+    forget(str(tmp_path), [])
+    assert {path.name for path in tmp_path.iterdir()} == {"notes.jsonl", f"{os.getpid()}-{BORN}-0.jsonl"}
+
+
 def test_a_line_cut_short_spoils_no_other(tmp_path: Path) -> None:
     path = file_of_the_dead(tmp_path, b'{"event": "claimed", "id": "x"}', b'{"event": "started", "id": "x", "pi')
     record = describe(str(tmp_path), "x")
