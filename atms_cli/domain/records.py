@@ -279,7 +279,7 @@ class GateResult(TypedDict):
     required: bool
     exit_code: int | None
     duration_s: float
-    findings: list[JsonObject]
+    findings: list[Finding]
     tests: JsonObject | None
     coverage: JsonObject | None
     log: str | None
@@ -291,6 +291,9 @@ class GateResult(TypedDict):
     cached: NotRequired[bool]
     cached_from: NotRequired[JsonObject]  # the `run` that passed, and `at` what time
     reviewed_by: NotRequired[str]
+    counts: NotRequired[dict[str, int]]  # findings by level, in all, and those that were only counted
+    limits: NotRequired[list[LimitResult]]
+    figures: NotRequired[JsonObject]  # of performance, by name
 
 
 class Finding(TypedDict):
@@ -305,6 +308,17 @@ class Finding(TypedDict):
     column: int | None
     fingerprint: str  # stays the same when lines move
     detail: NotRequired[str]  # what a failed test printed
+    new: NotRequired[bool]  # the gate has a baseline, and that is not in it
+
+
+class LimitResult(TypedDict):
+    """How one limit of a gate is kept (domain/thresholds.py)."""
+
+    limit: str
+    passed: bool
+    value: float | None
+    bound: float | None
+    words: str
 
 
 class Verdict(TypedDict):
