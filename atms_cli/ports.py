@@ -38,6 +38,16 @@ class TaskFilter(TypedDict):
     offset: int
 
 
+class ResultFilter(TypedDict):
+    """Which results of gates to list; None lets everything through."""
+
+    gate: str | None
+    status: str | None
+    task: str | None
+    run: str | None
+    limit: int
+
+
 class ForeignTask(Protocol):
     """A task of another program, in our terms (store/importers.py)."""
 
@@ -105,6 +115,7 @@ class Tasks(Protocol):
     def agent_of_feature(self, feature: str) -> str | None: ...
     def attempts_of_agent(self, agent: str, limit: int) -> list[Attempt]: ...
     def usages_since(self, at: str) -> list[JsonObject]: ...
+    def gate_results(self, wanted: ResultFilter) -> list[JsonObject]: ...
 
 
 class Dependencies(Protocol):

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 #: How many of the newest events are looked through for changes to take back.
 _REACH = 10_000
 
-#: Only noted: what a setting was stands in nobody's events, and who was heard of was.
-_NOTED = ("settings.", "agent.offline", "agent.recovered")
+#: Only noted: what a setting was stands in nobody's events, who was heard of was, and what gates found changes nothing.
+_NOTED = ("settings.", "agent.offline", "agent.recovered", "gate.")
 _SWITCHES = ("agent.disabled", "agent.enabled")
 
 

@@ -94,6 +94,8 @@ class Projector:
             self._apply_to_feature(event)
         elif kind == "queue":
             self._apply_to_queue(event)
+        elif kind == "gate":
+            self._note_results(event)
 
     def _task(self, key: str) -> tuple[Task | None, str, str]:
         if key not in self._tasks:
@@ -245,6 +247,13 @@ class Projector:
             state = features.evolve(state, each)
         if state is not None:
             self._run(sql.PUT_FEATURE, (event["key"], encode(state)))
+
+    def _note_results(self, event: Event) -> None:
+        from atms_cli.domain.gatehistory import rows
+
+        for gate, status, result in rows(event):
+            row = (event["id"], gate, status, event["key"], result.get("task"), encode(result))
+            self._run(sql.PUT_GATE_RESULT, row)
 
     def _apply_to_queue(self, event: Event) -> None:
         """Keep what is switched on at a queue or lane."""

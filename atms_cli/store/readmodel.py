@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from atms_cli.domain.config import LaneSettings, QueueSettings
     from atms_cli.domain.records import Agent, Attempt, Dependency, Event, FeatureState, JsonObject, Task
-    from atms_cli.ports import TaskFilter
+    from atms_cli.ports import ResultFilter, TaskFilter
     from atms_cli.store.projector import Load
 
     AtRest = Callable[[Callable[[], list[Event]]], list[Event]]
@@ -109,6 +109,12 @@ class ReadModel:
     def usages_since(self, at: str) -> list[JsonObject]:
         """Return what the attempts used up that were started since a time, of agents that say so."""
         return [decode(row[0]) for row in self._run(sql.USAGES_SINCE, (at,))]
+
+    def gate_results(self, wanted: ResultFilter) -> list[JsonObject]:
+        """Return the newest results of gates that a filter lets through, newest first."""
+        from atms_cli.store.resultlist import statement
+
+        return [decode(row[0]) for row in self._run(*statement(wanted)).fetchall()]
 
     # The queue
 

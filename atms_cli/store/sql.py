@@ -6,7 +6,7 @@ They are Python constants and not .sql files because a compiled module loads fas
 from __future__ import annotations
 
 #: Changing the schema means raising this: an index of another version is dropped and rebuilt from the journal.
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -81,6 +81,14 @@ CREATE INDEX attempts_by_task ON attempts (task, started);
 CREATE INDEX attempts_by_time ON attempts (at);
 CREATE INDEX attempts_by_lane ON attempts (lane, at);
 CREATE INDEX attempts_by_agent ON attempts (agent, at);
+-- What each gate found in each round, by the event that tells of it; `doc` is the result.
+CREATE TABLE gate_results (
+  event TEXT NOT NULL, gate TEXT NOT NULL, status TEXT NOT NULL, run TEXT NOT NULL, task TEXT, doc TEXT NOT NULL, PRIMARY KEY (event, gate)
+) WITHOUT ROWID;
+CREATE INDEX gate_results_by_gate ON gate_results (gate, event);
+CREATE INDEX gate_results_by_status ON gate_results (status, event) WHERE status <> 'passed';
+CREATE INDEX gate_results_by_run ON gate_results (run, event);
+CREATE INDEX gate_results_by_task ON gate_results (task, event) WHERE task IS NOT NULL;
 CREATE TABLE agents (name TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID;
 -- When an agent was last heard of, which is in no journal.
 CREATE TABLE heartbeats (name TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID;
@@ -111,6 +119,7 @@ PUT_EVENT = "INSERT OR IGNORE INTO events (key, id, type, replica, segment, offs
 PUT_POSITION = "INSERT OR REPLACE INTO positions (replica, segment, offset, seal) VALUES (?, ?, ?, ?)"
 PUT_ATTEMPT = "INSERT OR REPLACE INTO attempts (run, task, started, lane, agent, at, doc) VALUES (?, ?, ?, ?, ?, ?, ?)"
 END_ATTEMPT = "UPDATE attempts SET doc = ? WHERE run = ?"
+PUT_GATE_RESULT = "INSERT OR REPLACE INTO gate_results (event, gate, status, run, task, doc) VALUES (?, ?, ?, ?, ?, ?)"
 PUT_AGENT = "INSERT INTO agents (name, doc) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET doc = ?2"
 PUT_FEATURE = "INSERT OR REPLACE INTO features (id, doc) VALUES (?, ?)"
 PUT_META = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"

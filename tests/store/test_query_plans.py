@@ -10,10 +10,13 @@ import pytest
 from atms_cli.store import sql
 from atms_cli.store.listing import SORTS, statement
 from atms_cli.store.memory import in_memory
+from atms_cli.store.resultlist import statement as results
 from tests.fakes import FakeClock, add, everything
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
+
+    from atms_cli.ports import ResultFilter
 
 HOT = {
     name: text
@@ -128,6 +131,30 @@ def test_every_filter_of_the_list_leads_by_an_index(connection: Connection, name
         assert not [step for step in steps if "TEMP B-TREE" in step], steps
     if name != "nothing":
         assert [step for step in steps if step.startswith("SEARCH tasks")], steps
+
+
+RESULTS: ResultFilter = {"gate": None, "status": None, "task": None, "run": None, "limit": 100}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"gate": "a"},
+        {"status": "failed"},
+        {"status": "passed"},
+        {"task": "t"},
+        {"run": "r"},
+        {"gate": "a", "status": "failed"},
+    ],
+)
+def test_every_filter_of_the_results_of_gates_leads_by_an_index(connection: Connection, wanted: dict[str, str]) -> None:
+    text, values = results({**RESULTS, **wanted})  # type: ignore[typeddict-item]
+    steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+    assert not [step for step in steps if "TEMP B-TREE" in step], steps
+    # Most have passed, so that the newest hundred are met soon.
+    is_walked = wanted in ({}, {"status": "passed"})
+    assert bool([step for step in steps if step.startswith("SCAN")]) == is_walked, steps
 
 
 @pytest.mark.parametrize("sort", SORTS)

@@ -10,19 +10,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from atms_cli.domain import agent as agents
-from atms_cli.domain import decisions
+from atms_cli.domain import decisions, gatehistory
+from atms_cli.domain import gate as gates
 from atms_cli.domain.lanes import STRATEGIES, WHOLE
 from atms_cli.domain.moment import plus
 from atms_cli.errors import AtmsError, NotFoundError, UsageError
 from atms_cli.store.eventstore import EventStore, in_directory
 from atms_cli.store.memory import in_memory
 from tests.fakes import CountingIds, FakeClock, add, change, contents, everything, order, record
+from tests.gateresults import ended as gate_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from atms_cli.domain.records import Fact, Task
+    from atms_cli.domain.records import Fact, JsonObject, Task
 
     Make = Callable[[], EventStore]
 
@@ -289,6 +291,36 @@ def test_attempts(store: EventStore, clock: FakeClock) -> None:
     before = store.reading().attempts("a")
     store.rebuild()
     assert store.reading().attempts("a") == before
+
+
+def test_results_of_gates_are_listed_by_gate_status_task_and_run(store: EventStore) -> None:
+    for number in range(4):
+        results = [gate_result("lint"), gate_result("tests", 0 if number % 2 else 1)]
+        about: JsonObject = {"task": f"task{number}"} if number < 2 else {"stage": "ci"}
+        record(store, *gatehistory.ran(f"run{number}", gates.verdict(results), about))
+    read = store.reading()
+
+    def found(**wanted: object) -> list[tuple[object, object]]:
+        everywhere = {"gate": None, "status": None, "task": None, "run": None, "limit": 100, **wanted}
+        return [(each["run"], each["name"]) for each in read.gate_results(everywhere)]  # type: ignore[arg-type]
+
+    assert len(found()) == 8
+    assert [run for run, _ in found(limit=2)] == ["run3", "run3"]
+    assert found(gate="tests") == [(f"run{number}", "tests") for number in (3, 2, 1, 0)]
+    assert found(status="failed") == [("run2", "tests"), ("run0", "tests")]
+    assert found(status="passed", gate="tests") == [("run3", "tests"), ("run1", "tests")]
+    assert found(task="task1", gate="lint") == [("run1", "lint")]
+    assert sorted(found(run="run2")) == [("run2", "lint"), ("run2", "tests")]
+    assert found(gate="nobody") == []
+    first = read.gate_results({"gate": "tests", "status": None, "task": "task0", "run": None, "limit": 1})[0]
+    assert {name: first[name] for name in ("task", "status", "required", "exit_code", "duration_s", "reason")} == {
+        "task": "task0", "status": "failed", "required": True, "exit_code": 1, "duration_s": 1.5, "reason": "exit code 1",
+    }  # fmt: skip
+    before = read.gate_results({"gate": None, "status": None, "task": None, "run": None, "limit": 100})
+    store.rebuild()
+    assert (
+        store.reading().gate_results({"gate": None, "status": None, "task": None, "run": None, "limit": 100}) == before
+    )
 
 
 def test_agents_and_their_signs_of_life(store: EventStore, clock: FakeClock) -> None:
