@@ -117,6 +117,20 @@ class OpenWorkspace:
         return RunDirectories(join(self.directory, paths.RUNS))
 
     @property
+    def report_files(self) -> ports.ReportFiles:
+        """Return the files that gates' commands leave."""
+        from atms_cli.system.reportfiles import ReportFiles
+
+        return ReportFiles()
+
+    @property
+    def baselines(self) -> ports.Baselines:
+        """Return what people have accepted of gates."""
+        from atms_cli.store.baselinefile import BaselineFile
+
+        return BaselineFile(self.root)
+
+    @property
     def gate_passes(self) -> ports.GatePasses:
         """Return the gates that have passed before."""
         from atms_cli.store.gatepasses import GatePasses

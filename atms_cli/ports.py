@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from atms_cli.domain.forecast import Chance
     from atms_cli.domain.records import Agent, Attempt, Dependency, Edit, Event, Fact, FeatureState, JsonObject, Task
     from atms_cli.domain.redaction import Redactor
+    from atms_cli.domain.thresholds import Baseline
 
 
 class TaskFilter(TypedDict):
@@ -411,8 +412,36 @@ class Checkout(Protocol):
     def changed(self, base: str | None) -> list[str]:
         """Return the paths that differ from the last commit, or from where the work left a base."""
 
+    def head(self) -> str | None:
+        """Return the last commit, None if there is none."""
+
+    def diff(self, base: str | None) -> str:
+        """Return what differs from the last commit, or from where the work left a base, new files too, without context."""
+
     def contents(self) -> dict[str, str] | None:
         """Return for each file what tells its content apart from any other; None if that cannot be told."""
+
+
+class ReportFiles(Protocol):
+    """Files that gates' commands leave (system/reportfiles.py)."""
+
+    def mark(self, path: str) -> str:
+        """Return what tells a file apart from what it was before, empty if there is none."""
+
+    def read(self, path: str, most: int) -> bytes:
+        """Return what is in a file of so many bytes at most."""
+
+    def found(self, directory: str, globs: Sequence[str]) -> list[tuple[str, int]]:
+        """Return the files below a directory that globs mean, with their bytes, sorted."""
+
+
+class Baselines(Protocol):
+    """What people have accepted of gates (store/baselinefile.py)."""
+
+    path: str
+
+    def read(self) -> dict[str, Baseline]: ...
+    def write(self, baselines: Mapping[str, Baseline]) -> None: ...
 
 
 class GatePasses(Protocol):
@@ -471,6 +500,10 @@ class Workspace(Protocol):
     def runner(self) -> Runner: ...
     @property
     def run_files(self) -> RunFiles: ...
+    @property
+    def report_files(self) -> ReportFiles: ...
+    @property
+    def baselines(self) -> Baselines: ...
     @property
     def gate_passes(self) -> GatePasses: ...
     def checkout(self, tree: str) -> Checkout | None: ...

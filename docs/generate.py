@@ -258,7 +258,22 @@ def _configuration() -> str:
         if definition is not None:
             parts.append(f"## {_NAMED.get(name, name)}\n\n{definition['description']}\n\n")
             parts.append("".join(_settings(definition, definitions)) + "\n")
-    return "".join([*parts, "## Short forms\n\n", _SHORT_FORMS])
+    return "".join([*parts, *_thresholds(definitions), "## Short forms\n\n", _SHORT_FORMS])
+
+
+def _thresholds(definitions: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the parts about the limits of gates: all of them together, then what those say that have members."""
+    whole = definitions["Thresholds"]
+    yield f"## thresholds\n\n{whole['description']} They stand in `gates.NAME.thresholds`.\n\n"
+    yield "".join(_settings(whole, definitions)) + "\n"
+    shown: list[str] = []
+    for name, field in whole["properties"].items():
+        items = next((each for each in field.get("anyOf", ()) if each.get("type") == "array"), {}).get("items")
+        definition = _definition_of(items or field, definitions)
+        if definition is not None and definition["title"] not in shown:
+            shown.append(definition["title"])
+            yield f"### thresholds.{name}\n\n{definition['description']}\n\n"
+            yield "".join(_settings(definition, definitions)) + "\n"
 
 
 def _definition_of(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from atms_cli.domain import config, decisions
 from atms_cli.domain.agent import DEFAULTS as AGENT_DEFAULTS
 from atms_cli.domain.gate import DEFAULTS as GATE_DEFAULTS
+from atms_cli.domain.globs import matcher
 from atms_cli.domain.moment import to_iso, to_ms
-from atms_cli.errors import ConflictError
+from atms_cli.errors import AtmsError, ConflictError
 from atms_cli.store.jsonedit import amend
 from atms_cli.store.memory import in_memory
 from atms_cli.store.templates import Templates
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from atms_cli.domain.config import Config, QueueSettings
     from atms_cli.domain.records import Edit, Event, Fact, Gate, JsonObject, Task
     from atms_cli.domain.redaction import Redactor
+    from atms_cli.domain.thresholds import Baseline
     from atms_cli.ports import Clock, Compaction, Ids, Replication, Repository, Store, TaskFilter, Transaction
     from atms_cli.store.eventstore import EventStore
 
@@ -130,6 +132,7 @@ class FakeRunner:
         self.outcomes: dict[str, list[JsonObject]] = {}
         self.most_at_once = 0
         self.version = 1
+        self.leaves: dict[str, Callable[[JsonObject], object]] = {}  # what a gate's command does to files
         self.launched: list[JsonObject] = []
         self.meanwhile: Callable[[], object] = lambda: None
 
@@ -154,6 +157,8 @@ class FakeRunner:
             gate = str(launch["env"]["ATMS_GATE"]) if "ATMS_GATE" in launch["env"] else ""  # type: ignore[call-overload,index,operator]
             ends = self.outcomes.get(gate, [])
             outcome: JsonObject = {"status": "exited", "exit_code": 0}
+            if gate in self.leaves:
+                self.leaves[gate](launch)
             if ends:
                 outcome = ends.pop(0) if len(ends) > 1 else ends[0]
             waiting += ended({"id": launch["id"], "duration_s": 0.5, **outcome})
@@ -249,6 +254,7 @@ class FakeCheckout:
     def __init__(self) -> None:
         self.held: dict[str, str] = {"a.py": "1", "docs/b.md": "1"}
         self.changes: list[str] = []
+        self.diffs: dict[str | None, str] = {}
 
     def files(self) -> list[str]:
         return sorted(self.held)
@@ -257,8 +263,62 @@ class FakeCheckout:
         del base
         return self.changes
 
+    def head(self) -> str | None:
+        return "head"
+
+    def diff(self, base: str | None) -> str:
+        return self.diffs.get(base, "")
+
     def contents(self) -> dict[str, str] | None:
         return dict(self.held)
+
+
+class FakeReportFiles:
+    """Files in a dictionary; what is written again is another one, also with the same content."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.written = 0
+        self._marks: dict[str, str] = {}
+
+    def write(self, path: str, content: bytes | str) -> None:
+        self.written += 1
+        self.files[path] = content.encode() if isinstance(content, str) else content
+        self._marks[path] = str(self.written)
+
+    def mark(self, path: str) -> str:
+        return self._marks.get(path, "")
+
+    def read(self, path: str, most: int) -> bytes:
+        if path not in self.files:
+            raise AtmsError("it is not there")
+        if len(self.files[path]) > most:
+            raise AtmsError("it is larger")
+        return self.files[path]
+
+    def found(self, directory: str, globs: Sequence[str]) -> list[tuple[str, int]]:
+        is_meant = matcher(globs)
+        below = {
+            path.removeprefix(f"{directory}/"): len(self.files[path])
+            for path in self.files
+            if path.startswith(f"{directory}/")
+        }
+        return sorted((path, size) for path, size in below.items() if is_meant(path))
+
+
+class FakeBaselines:
+    """What people have accepted, in a dictionary."""
+
+    path = "/nowhere/.atms-baseline.json"
+
+    def __init__(self) -> None:
+        self.held: dict[str, Baseline] = {}
+
+    def read(self) -> dict[str, Baseline]:
+        return dict(self.held)
+
+    def write(self, baselines: Mapping[str, Baseline]) -> None:
+        self.held = dict(baselines)
 
 
 class FakePasses(dict[str, "JsonObject"]):
@@ -397,6 +457,8 @@ class FakeWorkspace:
         self.templates = FakeTemplates()
         self.trusted: list[tuple[str, ...]] = []
         self.gate_passes = FakePasses()
+        self.report_files = FakeReportFiles()
+        self.baselines = FakeBaselines()
         #: None: git knows nothing of the files.
         self.files: FakeCheckout | None = None
         self.plugged: dict[str, Mapping[str, object]] = {}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 
 from atms_cli.domain import gate as gates
-from atms_cli.domain.evidence import weighed
+from atms_cli.domain.gateevidence import weighed
 from atms_cli.domain.reports.report import Place, Report
 from atms_cli.domain.thresholds import Facts
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from atms_cli.cli.call import Call
     from atms_cli.domain.records import GateResult
 
-_MARKS = {
+MARKS = {
     "passed": ("✓", "green"), "failed": ("✗", "red"), "timeout": ("✗", "red"), "error": ("✗", "red"), "skipped": ("–", "dim"),
     "waiting": ("◑", "yellow"),
 }  # fmt: skip
@@ -18,7 +18,7 @@ _MARKS = {
 
 def line(call: Call, result: GateResult) -> str:
     """Return a result in one line."""
-    mark, style = _MARKS[result["status"]]
+    mark, style = MARKS[result["status"]]
     took = describe_duration(result["duration_s"]) if result.get("attempts", 1) else ""
     reason = f"skipped: {result['reason']}" if result["status"] == "skipped" else result["reason"] or ""
     notes = [reason, _how(result), "" if result["required"] else "(advisory)"]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 #: Statuses that do not keep a verdict from being good, in words.
 _APART = {"skipped": "skipped", "waiting": "waiting for a person"}
 _TAIL_LINES = 12
+_MOST_FINDINGS = 20
 
 
 def table_of(call: Call, defined: Sequence[Gate]) -> str:
@@ -60,10 +61,18 @@ def card(call: Call, gate: Gate) -> str:
         ("prints", ", ".join(expect["output"])),
         ("never prints", ", ".join(expect["no_output"])),
         ("reports", ", ".join(f"{each['path']} ({each['format']})" for each in gate["reports"])),
-        ("thresholds", ", ".join(f"{name} {value}" for name, value in gate["thresholds"].items())),
+        ("thresholds", ", ".join(f"{name} {_limit(value)}" for name, value in gate["thresholds"].items())),
         ("cached", _cached(gate) if gate["command"] else ""),
     ]
     return f"{call.style(gate['name'], 'bold')}\n" + pairs(call, [(name, one_line(value)) for name, value in facts])
+
+
+def _limit(value: object) -> str:
+    from json import dumps
+
+    if isinstance(value, dict):
+        return " and ".join(f"{name} {_limit(each)}" for name, each in value.items())
+    return dumps(value, ensure_ascii=False)
 
 
 def _cached(gate: Gate) -> str:
@@ -181,16 +190,20 @@ class Watch:
             self._call.out(head + each)
 
     def close(self, verdict: Verdict) -> None:
-        """Show the ends of the logs of what failed, unless they were shown as they came."""
+        """Show what to fix; where no report says it, the end of the log, unless that was shown as it came."""
+        from atms_cli.cli.gatetables import findings_text
+
         self._wipe()
         for file in self._logs:
             file.close()
-        for result in [] if self._streams else gates.failures(verdict):
-            if result["log"]:
+        for result in gates.failures(verdict):
+            if result["findings"]:
+                self._call.out("\n" + findings_text(self._call, result["name"], result["findings"], _MOST_FINDINGS))
+            elif result["log"] and not self._streams and all(it["passed"] for it in result.get("limits", ())):
                 self._show_tail(result["name"], result["log"])
 
     def _show_tail(self, name: str, log: str) -> None:
         run_directory, _, file = log.rpartition("/")
         tail = self._call.workspace.run_files.tail(run_directory.rpartition("/")[2], file, _TAIL_LINES)
-        lines = "\n".join(f"  {each}" for each in tail.splitlines())
-        self._call.out(f"\n{self._call.style(name, 'bold')} ({log})\n{lines}")
+        lines = [f"  {each}" for each in tail.splitlines()]
+        self._call.out("\n".join([f"\n{self._call.style(name, 'bold')} ({log})", *lines]))

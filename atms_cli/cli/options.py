@@ -8,6 +8,7 @@ from typer import Argument, Option
 
 from atms_cli.domain import agent as agents
 from atms_cli.domain import gate as gates
+from atms_cli.domain import gatehistory
 from atms_cli.domain import task as tasks
 from atms_cli.domain.detection import TEMPLATES
 from atms_cli.domain.feature import CATEGORIES as FEATURE_CATEGORIES
@@ -422,6 +423,24 @@ Base = Annotated[
     str | None,
     Option("--base", metavar="REF", help="Only what has changed since this branch left REF; implies --changed."),
 ]
+Publish = Annotated[
+    list[str] | None,
+    Option(
+        "--report",
+        metavar="FORMAT=PATH",
+        help="Write the verdict to PATH as sarif, junit, json or md; repeatable.",
+    ),
+]
+RunOrTask = Annotated[
+    str | None, Argument(metavar="[ID]", help="A run of gates, with all it found, or a task; all of them if not given.")
+]
+OfGate = Annotated[str | None, Option("--gate", metavar="NAME", help="Only of this gate.")]
+OfGateStatus = Annotated[
+    str | None, Option("--status", metavar="STATUS", help="Only such results: " + ", ".join(gatehistory.STATUSES) + ".")
+]
+ResultLimit = Annotated[int, Option("-n", "--limit", min=1, metavar="N", help="The newest so many; 50 if not given.")]
+SomeGates = Annotated[list[str] | None, Argument(metavar="[NAME]...", help="Gates; all of them if not given.")]
+UpdateBaseline = Annotated[bool, Option("--update", help="Run the gates and accept all that they find; people only.")]
 NoCache = Annotated[bool, Option("--no-cache", help="Run everything, whatever has passed before.")]
 Verbose = Annotated[bool, Option("-v", "--verbose", help="Show what the gates print as they do.")]
 Checks = Annotated[

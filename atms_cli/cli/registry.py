@@ -33,7 +33,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
             "stats", "watch",
         ),
     ),
-    "gate": ("atms_cli.cli.gate", ("add", "list_", "show", "remove", "run")),
+    "gate": ("atms_cli.cli.gate", ("add", "list_", "show", "remove", "run", "results", "stats", "baseline")),
     "config": ("atms_cli.cli.config", ("get", "set_", "unset", "list_", "path", "validate", "schema")),
 }  # fmt: skip
 #: Commands without a group.

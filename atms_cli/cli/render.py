@@ -325,11 +325,12 @@ def event_line(call: Call, event: Event) -> str:
 
 
 def _forced(event: Event) -> str:
-    """Say why gates were passed over, or how many events a fold stands for."""
+    """Say why gates were passed over, how those that ran came out, or how many events a fold stands for."""
     result, folded = event["data"].get("result"), event["data"].get("events")
     if isinstance(result, dict) and result.get("forced"):
         return f"forced: {result['forced']}"
-    return f"{folded} events" if folded else ""
+    ran = [f"{gate.get('name')} {gate.get('status')}" for gate in records(event["data"].get("gates"))]
+    return f"{folded} events" if folded else one_line(", ".join(ran))
 
 
 def agent_table(call: Call, agents: Sequence[Agent]) -> str:

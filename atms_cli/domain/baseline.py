@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from atms_cli.domain import figures
 from atms_cli.errors import DamagedError, NewerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from atms_cli.domain.records import Finding
+    from atms_cli.domain.records import Finding, JsonObject
     from atms_cli.domain.thresholds import Baseline
 
 #: Beside atms.yaml (docs/decisions/0021-gate-evidence.md).
@@ -56,12 +55,10 @@ def render(baselines: Mapping[str, Baseline]) -> str:
     return json.dumps({"version": _VERSION, "gates": gates}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def accepting(findings: Sequence[Finding], samples: Mapping[str, Sequence[float]]) -> Baseline:
+def accepting(findings: Sequence[Finding], figures: JsonObject) -> Baseline:
     """Return the baseline that accepts what a gate has found just now."""
-    return {
-        "findings": {each["fingerprint"]: _words(each) for each in findings},
-        "figures": {name: figures.of(values).to_json() for name, values in samples.items() if values},
-    }
+    kept = {name: figure for name, figure in figures.items() if isinstance(figure, dict)}
+    return {"findings": {each["fingerprint"]: _words(each) for each in findings}, "figures": kept}
 
 
 def _words(finding: Finding) -> str:

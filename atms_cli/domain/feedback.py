@@ -1,40 +1,34 @@
-"""What an agent, or a person, is told of gates that did not pass: first what to fix and where, then the end of the output."""
+"""What is said of gates that did not pass: findings in a line, what failed tests printed, the end of an output."""
 
 from __future__ import annotations
 
 import re
 
-from atms_cli.domain import gate as gates
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
-    from atms_cli.domain.records import Finding, GateResult, Verdict
+    from atms_cli.domain.records import Finding, GateResult
 
-#: Of each gate so many findings are told, and of so many what a test printed.
-_MOST_FINDINGS, _MOST_DETAILS = 15, 3
+#: The tool of findings that are failed tests.
+TESTS = "test"
+#: Of so many failed tests is told what they printed.
+_MOST_DETAILS = 3
 _MOST_DETAIL, _MOST_MESSAGE = 1200, 300
 _MOST_LINES, _MOST_CHARACTERS = 40, 4000
 #: Colours, titles and movements of a cursor.
 _TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
-def of(verdict: Verdict, logs: Mapping[str, str]) -> str:
-    """Return in Markdown what is wrong with work that its required gates did not let pass; `logs` has their outputs by name."""
-    return "\n\n".join(_of_gate(result, logs.get(result["name"], "")) for result in gates.failures(verdict))
+def said(result: GateResult, log: str) -> str:
+    """Return what a gate said that did not pass: what its failed tests printed, else the end of its output."""
+    details = [each for each in result["findings"] if each.get("detail")][:_MOST_DETAILS]
+    return "\n\n".join(f"{each['rule']}:\n{each['detail'][-_MOST_DETAIL:]}" for each in details) or trimmed(log)
 
 
-def _of_gate(result: GateResult, log: str) -> str:
-    findings = result["findings"]
-    parts = [f"Gate `{result['name']}` did not pass: {result['reason'] or result['status']}"]
-    if findings:
-        parts.append("\n".join(f"- {told(each)}" for each in findings[:_MOST_FINDINGS]) + _rest(result))
-    details = [each for each in findings if each.get("detail")][:_MOST_DETAILS]
-    parts += [f"{each['rule']}:\n{fenced(each['detail'][-_MOST_DETAIL:])}" for each in details]
-    end = trimmed(log) if not findings else ""
-    parts += [f"The end of its output:\n{fenced(end)}"] if end else []
-    return "\n\n".join(parts)
+def tests(results: Sequence[GateResult]) -> list[str]:
+    """Return the names of the tests that failed, as reports have them."""
+    return [each["rule"] for result in results for each in result["findings"] if each["tool"] == TESTS]
 
 
 def told(finding: Finding) -> str:
@@ -48,13 +42,6 @@ def place(finding: Finding) -> str:
     parts = [finding["path"], finding["line"], finding["column"] if finding["line"] else None]
     known = [str(part) for part in parts if part is not None]
     return f"{':'.join(known)}: " if finding["path"] else ""
-
-
-def _rest(result: GateResult) -> str:
-    counts = result.get("counts", {})
-    whole = counts.get("total", len(result["findings"])) + counts.get("dropped", 0)
-    more = whole - min(_MOST_FINDINGS, len(result["findings"]))
-    return f"\n- and {more} more" if more > 0 else ""
 
 
 def trimmed(log: str, lines: int = _MOST_LINES) -> str:

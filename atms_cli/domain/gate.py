@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from atms_cli.domain.records import Check, Expectation, Gate, GateResult, JsonObject, Verdict
+    from atms_cli.domain.records import Check, Expectation, Finding, Gate, GateResult, JsonObject, Verdict
 
 REVIEW = "review"
 KINDS = (
@@ -44,6 +44,8 @@ DEFAULTS: JsonObject = {
 }
 #: Stands in a command for the files that it shall look at.
 FILES = "{files}"
+#: Stands in commands and paths of reports for a directory of one attempt of one gate.
+REPORTS = "{reports}"
 
 
 # Choosing
@@ -109,13 +111,29 @@ def with_needs(gates: Mapping[str, Gate], chosen: Sequence[Gate]) -> list[Gate]:
 
 
 def is_cached(gate: Gate) -> bool:
-    """Return whether a pass holds for as long as what the gate looks at stays the same."""
+    """Return whether a pass holds for as long as what the gate looks at stays the same.
+
+    What a limit compares with may change by itself: the day's figures, files that git ignores, the base of a branch.
+    """
+    coverage = gate["thresholds"].get("coverage")
+    if (
+        "performance" in gate["thresholds"]
+        or "sizes" in gate["thresholds"]
+        or (isinstance(coverage, dict) and "changed" in coverage)
+    ):
+        return False
     return gate["kind"] in CACHED_KINDS if gate["cache"] is None else gate["cache"]
 
 
 def takes_files(gate: Gate) -> bool:
     """Return whether the files to look at stand in the command."""
     return FILES in gate["command"] if isinstance(gate["command"], str) else any(FILES in w for w in gate["command"])
+
+
+def repeats(gate: Gate) -> int:
+    """Return how often the command of a gate runs in one attempt."""
+    repeat = gate["thresholds"].get("repeat")
+    return repeat if isinstance(repeat, int) else 1
 
 
 def command_text(gate: Gate) -> str:
@@ -167,6 +185,10 @@ def _check_alone(gate: Gate) -> None:
     conditions.check(gate["when"])
     globs.matcher(gate["inputs"])
     check_expectation(gate["expect"])
+    if gate["reports"] or gate["thresholds"]:
+        from atms_cli.domain import thresholds
+
+        thresholds.check(gate)
 
 
 #: What a process can end with.
@@ -210,6 +232,11 @@ def _check_among(gates: Mapping[str, Gate], gate: Gate) -> None:
 
 
 # Judging
+
+#: Statuses of a gate whose command ended by itself: what it has written is whole.
+ENDED = ("passed", "failed")
+#: The journal keeps so many findings of a gate; a file of the run has all of them.
+_MOST_KEPT = 5
 
 
 def judge(gate: Gate, outcome: JsonObject, log: str | None, output: str = "") -> GateResult:
@@ -312,3 +339,19 @@ def awaits_review(judged: Verdict) -> bool:
 def summarise(judged: Verdict) -> str:
     """Say which gates failed and how, for a reason on a task."""
     return "; ".join(f"gate {result['name']}: {result['reason']}" for result in failures(judged))
+
+
+def kept(judged: Verdict) -> Verdict:
+    """Return what the journal keeps of a verdict: everybody who lists tasks reads it."""
+    return {**judged, "gates": [_kept(result) for result in judged["gates"]]}
+
+
+def _kept(result: GateResult) -> GateResult:
+    short: GateResult = {**result, "findings": [_without_detail(each) for each in result["findings"][:_MOST_KEPT]]}
+    if "limits" in result:
+        short["limits"] = [limit for limit in result["limits"] if not limit["passed"]]
+    return short
+
+
+def _without_detail(finding: Finding) -> Finding:
+    return {name: value for name, value in finding.items() if name != "detail"}  # type: ignore[return-value]

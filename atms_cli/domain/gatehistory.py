@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from atms_cli.domain.forecast import percentile
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +9,8 @@ if TYPE_CHECKING:
     from atms_cli.domain.records import Event, Fact, GateResult, JsonObject, Verdict
 
 RAN = "gate.ran"
+#: In the files of a run: its verdict with all findings, if there are any.
+VERDICT_FILE = "verdict.json"
 #: What is kept of a result, where it says anything.
 _KEPT = (
     "kind", "exit_code", "duration_s", "reason", "attempts", "flaky", "skip", "cached", "tests", "coverage", "counts", "figures", "content",
@@ -22,6 +22,8 @@ _FEWEST_FOR_TREND = 8
 #: The pass rate has to differ by more than that to have changed.
 _STEADY = 0.1
 JUDGED = ("passed", "failed", "error", "timeout")
+#: How a gate may come out.
+STATUSES = (*JUDGED, "skipped", "waiting")
 
 
 def ran(run: str, verdict: Verdict, about: JsonObject) -> list[Fact]:
@@ -64,6 +66,8 @@ def rows(event: Event) -> Iterator[tuple[str, str, JsonObject]]:
 
 def statistics(results: Sequence[JsonObject]) -> JsonObject:
     """Return how a gate has done, from its results, newest first; what was cached or not run says nothing about it."""
+    from atms_cli.domain.forecast import percentile
+
     judged = [each for each in results if each["status"] in JUDGED and not each.get("cached")]
     took = [float(str(each.get("duration_s") or 0)) for each in judged]
     passes = [each["status"] == "passed" for each in judged]

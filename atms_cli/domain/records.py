@@ -294,6 +294,7 @@ class GateResult(TypedDict):
     counts: NotRequired[dict[str, int]]  # findings by level, in all, and those that were only counted
     limits: NotRequired[list[LimitResult]]
     figures: NotRequired[JsonObject]  # of performance, by name
+    content: NotRequired[str]  # tells what the gate looked at apart
 
 
 class Finding(TypedDict):

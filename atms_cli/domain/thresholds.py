@@ -7,9 +7,12 @@ passed. A limit on something that no report tells of is not kept: what is not kn
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import ceil, floor, inf
+from math import floor, inf
 
 from atms_cli.domain import figures
+from atms_cli.domain.footprint import describe_size
+from atms_cli.domain.globs import matcher
+from atms_cli.domain.reports import FORMATS
 from atms_cli.errors import UsageError
 
 TYPE_CHECKING = False
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import TypedDict
 
-    from atms_cli.domain.records import Finding, LimitResult
+    from atms_cli.domain.records import Finding, Gate, LimitResult
     from atms_cli.domain.reports.report import Report
 
     class CoverageLimits(TypedDict, total=False):
@@ -72,10 +75,11 @@ if TYPE_CHECKING:
         figures: Mapping[str, Mapping[str, object]]
 
 
+#: Limits on what only reports can tell.
+_OF_REPORTS = ("coverage", "findings", "new_findings", "tests")
 LEVELS = ("error", "warning", "note")
 TOTAL = "total"
 _MOST_NAMED = 3
-_UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,43 @@ def judge(limits: Thresholds, kind: str, report: Report, facts: Facts) -> list[L
         *(_measure(each, facts) for each in limits.get("performance", ())),
         *(it for at, budget in enumerate(limits.get("sizes", ())) for it in _sizes(budget, facts.sizes[at])),
     ]
+
+
+def check(gate: Gate) -> None:
+    """Refuse limits that could never be kept, and formats that nobody reads.
+
+    Raises:
+        UsageError: something is wrong.
+
+    """
+    limits: Thresholds = gate["thresholds"]  # type: ignore[assignment]  # it was parsed as such
+    for report in gate["reports"]:
+        if report["format"] not in FORMATS:
+            raise UsageError(f"`{report['format']}` is no format of reports", f"choose one of: {', '.join(FORMATS)}")
+        matcher([report["path"]])
+    told = [name for name in _OF_REPORTS if name in limits]
+    if told and not gate["reports"]:
+        raise UsageError(f"it has a limit on {told[0]}, and no report tells of that", "name the file under `reports`")
+    _check_measures(limits)
+    for budget in limits.get("sizes", ()):
+        matcher(budget["files"])
+        if "max" not in budget and "total" not in budget:
+            named = " ".join(budget["files"])
+            raise UsageError(f"the budget of {named} has neither `max` nor `total`", "like max: 250kB")
+
+
+def _check_measures(limits: Thresholds) -> None:
+    measures = limits.get("performance", [])
+    for measure in measures:
+        figures.check_source(measure.get("pointer"), measure.get("pattern"))
+        if "pointer" in measure and "file" not in measure:
+            raise UsageError(
+                f"the pointer of {measure['name']} needs a `file`", "for what is printed, give a `pattern`"
+            )
+    if len({measure["name"] for measure in measures}) < len(measures):
+        raise UsageError("two figures have the same name", "give each its own")
+    if "repeat" in limits and not measures:
+        raise UsageError("`repeat` is for figures, and there are none", "give some under `performance`")
 
 
 def _result(limit: str, passed: bool, words: str, value: float | None, bound: float | None = None) -> LimitResult:  # noqa: FBT001
@@ -301,35 +342,15 @@ def _sizes(budget: SizeBudget, found: Sequence[tuple[str, int]]) -> Iterator[Lim
         path, size = max(found, key=lambda each: each[1])
         over = sum(bytes_ > budget["max"] for _, bytes_ in found)
         more = f" ({over} files are larger)" if over > 1 else ""
-        words = f"{path} has {size_in_words(size)}, at most {size_in_words(budget['max'])}{more}"
+        words = f"{path} has {_size(size)}, at most {_size(budget['max'])}{more}"
         yield _result(f"{limit}.max", not over, words, size, budget["max"])
     if "total" in budget:
         total = sum(size for _, size in found)
-        words = f"{named} together {size_in_words(total)}, at most {size_in_words(budget['total'])}"
+        words = f"{named} together {_size(total)}, at most {_size(budget['total'])}"
         yield _result(f"{limit}.total", total <= budget["total"], words, total, budget["total"])
 
 
-def size_in_words(size: int) -> str:
-    """Return bytes in a unit for people, never rounded down to one that is kept."""
-    for unit, factor in (("GB", 1000**3), ("MB", 1000**2), ("kB", 1000)):
-        if size >= factor:
-            return f"{ceil(size * 100 / factor) / 100:g} {unit}"
-    return f"{size} B"
-
-
-def parse_size(given: object) -> int:
-    """Return the bytes of a size like 250kB or 1 MiB.
-
-    Raises:
-        UsageError: it is none.
-
-    """
-    text = str(given).strip().lower()
-    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
-    try:
-        size = float(digits) * _UNITS[text[len(digits) :].strip()]
-    except (ValueError, KeyError):
-        size = -1.0
-    if isinstance(given, bool) or not 0 <= size < 2**63:
-        raise UsageError(f"`{given}` is no size", "write it like 250kB, 1MiB or 1500")
-    return int(size)
+def _size(count: int) -> str:
+    """Return bytes for people, and exactly."""
+    short = describe_size(count)
+    return short if short.endswith(" B") else f"{short} ({count} bytes)"

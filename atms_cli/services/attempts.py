@@ -436,6 +436,11 @@ def settle_gates(
     task = tx.read.task(start.task["id"])
     if not in_flight(task, start.run):
         return
+    if not stopping:
+        from atms_cli.services.gates import remember
+
+        remember(ws, tx, start.run, verdict, {"task": task["id"]})
+    verdict = gate.kept(verdict)
     evidence: JsonObject = {"status": "exited", "exit_code": 0, "run": start.run, "validation": verdict, **heard.told}
     if verdict["passed"]:
         done = decisions.complete(task, {**evidence, "log": f"{start.run}/{OUTPUT}"}, tx.now)
@@ -464,7 +469,7 @@ def settle_merge(
         return in_flight(task, start.run)
     evidence: JsonObject = {
         "status": "exited", "exit_code": 0, "run": start.run, "log": f"{start.run}/{OUTPUT}", "merge": merge,
-        **({} if verdict is None else {"validation": verdict}), **heard.told,
+        **({} if verdict is None else {"validation": gate.kept(verdict)}), **heard.told,
     }  # fmt: skip
     if merge["kind"] == "conflict":
         _settle_conflict(ws, tx, task, merge, {**evidence, "log": merge.get("log") or evidence["log"]})

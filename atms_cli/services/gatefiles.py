@@ -10,11 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from atms_cli.domain.records import Gate, JsonObject, Task
+    from atms_cli.domain.records import Gate, Json, JsonObject, Task
     from atms_cli.ports import Checkout, Workspace
 
-#: Stands in commands and paths of reports for a directory of one run of one gate.
-REPORTS = "{reports}"
 #: Far below what any system takes for one command line, and for one word of it.
 _MOST_CHARACTERS = 98_304
 #: Variables, or beginnings of their names, that commonly change what tools find.
@@ -34,7 +32,7 @@ _MATTERS = (
     "TZ",
 )
 #: Raise it when what a result holds, or what it follows from, changes.
-_KEY_VERSION = 1
+_KEY_VERSION = 2
 
 
 class Files:
@@ -81,9 +79,15 @@ class Files:
             "version": _KEY_VERSION, "commands": commands, "tools": tools, "in": directory.removeprefix(self._tree),
             **{name: gate[name] for name in ("environment", "expect", "reports", "thresholds")},
             "around": {name: value for name, value in environ.items() if name.startswith(_MATTERS)},
+            "accepted": self._accepted(gate),
             "files": {path: content for path, content in contents.items() if is_meant(path)},
         }  # fmt: skip
         return sha256(dumps(own, sort_keys=True).encode(errors="surrogateescape")).hexdigest()
+
+    def _accepted(self, gate: Gate) -> Json:
+        """Return what people have accepted of a gate, if that matters to it."""
+        accepted = self._ws.baselines.read().get(gate["name"]) if "new_findings" in gate["thresholds"] else None
+        return None if accepted is None else sorted(accepted["findings"])
 
     def _known_contents(self) -> Mapping[str, str] | None:
         if self._contents is None:
@@ -102,7 +106,8 @@ def directory(tree: str, gate: Gate, task: Task | None) -> str:
 def names_reports(gate: Gate) -> bool:
     """Return whether a gate writes reports into a directory of its own."""
     words = [gate["command"]] if isinstance(gate["command"], str) else gate["command"]
-    return any(REPORTS in word or "ATMS_REPORTS" in word for word in words)
+    paths = [report["path"] for report in gate["reports"]]
+    return any(gates.REPORTS in word or "ATMS_REPORTS" in word for word in (*words, *paths))
 
 
 def with_reports(gate: Gate, argv: Sequence[str], reports: str) -> list[str]:
@@ -112,7 +117,7 @@ def with_reports(gate: Gate, argv: Sequence[str], reports: str) -> list[str]:
     from shlex import quote
 
     own = quote(reports) if isinstance(gate["command"], str) else reports
-    return [word.replace(REPORTS, own) for word in argv]
+    return [word.replace(gates.REPORTS, own) for word in argv]
 
 
 def _anything(_path: str) -> bool:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from atms_cli.domain.detection import Proposal
     from atms_cli.domain.records import Gate, GateResult, JsonObject, Task, Verdict
-    from atms_cli.ports import Workspace
+    from atms_cli.ports import Transaction, Workspace
 
 _WHY = "a person decides what counts as done"
 
@@ -31,7 +31,7 @@ def judge_tasks(ws: Workspace, tasks: Sequence[Task]) -> dict[str, Verdict]:
     for task in tasks:
         chosen = of_task(ws, task)
         if chosen:
-            verdicts[task["id"]] = run_all(ws, chosen, Scope(ws.tree, task))
+            verdicts[task["id"]] = gates.kept(run_all(ws, chosen, Scope(ws.tree, task)))
     failed = {
         task_id: verdict
         for task_id, verdict in verdicts.items()
@@ -70,7 +70,10 @@ def run_all(
     report: Callable[[GateResult], None] = lambda _: None,
     watch: Callable[[Round], None] | None = None,
 ) -> Verdict:
-    """Run gates and return the verdict, results in the order of atms.yaml; `watch` sees what runs now and then."""
+    """Run gates, put what they found on record, and return the verdict, results in the order of atms.yaml.
+
+    `watch` sees what runs now and then.
+    """
     run = ws.ids.run()
     ws.run_files.prepare(run)
     judging = Round(ws, chosen, run, scope)
@@ -85,7 +88,25 @@ def run_all(
         launches, lambda outcome: told(judging.ended(outcome)), None if watch is None else lambda: watch(judging)
     )
     judging.keep_passes()
-    return judging.verdict()
+    verdict = judging.verdict()
+    about: JsonObject = {
+        **({"task": scope.task["id"]} if scope.task else {}),
+        **({"stage": scope.stage} if scope.stage else {}),
+    }
+    with ws.store.writing(ws.actor) as tx:
+        remember(ws, tx, run, verdict, about)
+    return verdict
+
+
+def remember(ws: Workspace, tx: Transaction, run: str, verdict: Verdict, about: JsonObject) -> None:
+    """Put on record what a round of gates found, and keep all of it with the files of its run."""
+    from atms_cli.domain.gatehistory import VERDICT_FILE, ran
+
+    tx.record(ran(run, verdict, about))
+    if any(result["findings"] or result.get("limits") for result in verdict["gates"]):
+        from json import dumps
+
+        ws.run_files.write(run, VERDICT_FILE, dumps(verdict, ensure_ascii=False))
 
 
 def select(
@@ -101,7 +122,9 @@ def select(
     return (list(defined.values()) if task is None else of_task(ws, task)), task
 
 
-def scope(ws: Workspace, task: Task | None, *, base: str | None, is_narrowed: bool, reuses: bool) -> Scope:
+def scope(
+    ws: Workspace, task: Task | None, *, base: str | None, is_narrowed: bool, reuses: bool, stage: str | None = None
+) -> Scope:
     """Return what is judged when a person runs gates: the tree as it is, or only what has changed in it.
 
     Raises:
@@ -109,13 +132,13 @@ def scope(ws: Workspace, task: Task | None, *, base: str | None, is_narrowed: bo
 
     """
     if not is_narrowed:
-        return Scope(ws.tree, task, reuses=reuses)
+        return Scope(ws.tree, task, reuses=reuses, stage=stage)
     checkout = ws.checkout(ws.tree)
     if checkout is None:
         raise AtmsError(
             f"{ws.tree} is not in a git repository, so nobody can tell what has changed", "leave out --changed"
         )
-    return Scope(ws.tree, task, checkout.changed(base), is_narrowed=True, reuses=reuses)
+    return Scope(ws.tree, task, checkout.changed(base), is_narrowed=True, reuses=reuses, base=base, stage=stage)
 
 
 def add(ws: Workspace, name: str, fields: JsonObject) -> Gate:

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
     from atms_cli.domain.conditions import Situation
     from atms_cli.domain.records import Gate, GateResult, JsonObject, Task, Verdict
+    from atms_cli.domain.redaction import Redactor
     from atms_cli.ports import Workspace
+    from atms_cli.services.gateevidence import Evidence, Surroundings
+
+#: Of what tells the content apart that a gate looked at, so much is kept with its result.
+_CONTENT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,10 @@ class Scope:
     is_narrowed: bool = False
     #: Whether an earlier pass of the same work counts.
     reuses: bool = True
+    #: What the changes are against; None: the last commit, or what a worktree of its own comes back to.
+    base: str | None = None
+    #: For which stage it is judged, if for one.
+    stage: str | None = None
     #: Who approved the work, and when.
     approval: JsonObject | None = None
 
@@ -51,6 +60,7 @@ class _Try:
     number: int = 1
     left: list[Sequence[str]] = field(default_factory=list)
     outcomes: list[JsonObject] = field(default_factory=list)
+    evidence: Evidence | None = None
     duration_s: float = 0.0
 
 
@@ -74,6 +84,8 @@ class Round:
         self._at_once = ws.config["execution"]["gate_jobs"] or ws.runner.processors()
         self._files = gatefiles.Files(ws, scope.tree)
         self._is_stopped, self._why_stopped = False, ""
+        self._around: Surroundings | None = None
+        self._keys: dict[str, str] = {}  # what each gate that may be cached looked at, as far as that is known
         self._passed: list[tuple[str, GateResult]] = []  # by the key under which they may be kept
 
     @property
@@ -121,6 +133,8 @@ class Round:
         # What a command has changed is looked at anew.
         self._files = gatefiles.Files(self._ws, self._scope.tree)
         self._mask(each, outcome)
+        if each.evidence is not None:
+            each.evidence.sample()
         if each.left and not self._is_stopped:
             self._waiting.insert(0, each)
         else:
@@ -168,10 +182,11 @@ class Round:
         if not commands:
             return gates.skipped(gate, "unchanged", "none of the files it looks at has changed")
         key = self._key(gate) if gates.is_cached(gate) else ""
+        self._keys[gate["name"]] = key
         kept = self._ws.gate_passes.get(key) if key and self._scope.reuses else None
         result = None if kept is None else gates.reused(gate, kept)
         if result is None:
-            self._waiting.append(_Try(gate, commands, log_name(gate), key, left=list(commands)))
+            self._waiting.append(_begun(gate, commands, key))
         return result
 
     def _commands(self, gate: Gate) -> list[list[str]]:
@@ -179,6 +194,8 @@ class Round:
         return self._files.commands(gate, only)
 
     def _take(self, result: GateResult) -> None:
+        if self._keys.get(result["name"]):
+            result["content"] = self._keys[result["name"]][:_CONTENT]
         self.results[result["name"]] = result
         self._news.append(result)
 
@@ -204,6 +221,7 @@ class Round:
         }
         if is_first:
             self._clear(each.log)
+            each.evidence = self._evidence(each, reports)
         return {
             # Another round over the same attempt has ids of its own.
             "id": f"{self._run}.{gate['name']}.{self._token}.{each.number}.{len(each.outcomes)}",
@@ -237,8 +255,23 @@ class Round:
             return
         from atms_cli.services import redaction
 
-        found = redaction.redactor(self._ws, self._scope.task, more=each.gate["environment"])
-        redaction.mask(self._ws, found, self._run, [each.log])
+        redaction.mask(self._ws, self._redactor(each), self._run, [each.log])
+
+    def _redactor(self, each: _Try) -> Redactor:
+        from atms_cli.services import redaction
+
+        return redaction.redactor(self._ws, self._scope.task, more=each.gate["environment"])
+
+    def _evidence(self, each: _Try, reports: str) -> Evidence | None:
+        """Begin to watch what an attempt leaves behind, if anybody asks for that."""
+        if not (each.gate["reports"] or each.gate["thresholds"]):
+            return None
+        from atms_cli.services.gateevidence import Evidence
+
+        place = gatefiles.directory(self._scope.tree, each.gate, self._scope.task)
+        evidence = Evidence(self._ws, each.gate, place, reports, self._log(each), self._redactor(each))
+        evidence.begin()
+        return evidence
 
     # Results
 
@@ -247,7 +280,7 @@ class Round:
         result = self._judged(each)
         is_spent = self._is_stopped or each.number > each.gate["retries"] or _is_hopeless(each.outcomes[-1])
         if result["status"] != "passed" and not is_spent:
-            self._waiting.append(_again(each))
+            self._waiting.append(_begun(each.gate, each.commands, "", each.number + 1, each.duration_s))
             return
         result["attempts"] = each.number
         if each.number > 1:
@@ -265,7 +298,15 @@ class Round:
                 output = self._run_files.text(self._run, each.log)
         except AtmsError as error:
             return gates.not_run(gate, error.message)
-        return gates.judge(gate, {**worst, "duration_s": each.duration_s}, self._log(each), output)
+        result = gates.judge(gate, {**worst, "duration_s": each.duration_s}, self._log(each), output)
+        return result if each.evidence is None else each.evidence.weigh(result, self._surroundings())
+
+    def _surroundings(self) -> Surroundings:
+        if self._around is None:
+            from atms_cli.services.gateevidence import Surroundings
+
+            self._around = Surroundings(self._ws, self._scope.tree, self._scope.base)
+        return self._around
 
     # Earlier passes
 
@@ -290,11 +331,10 @@ class Round:
                 self._ws.gate_passes.put(key, {"run": self._run, "at": now, "result": result})
 
 
-def _again(each: _Try) -> _Try:
-    """Return the next attempt at a gate."""
-    number = each.number + 1
-    log = log_name(each.gate, number)
-    return _Try(each.gate, each.commands, log, "", number, list(each.commands), duration_s=each.duration_s)
+def _begun(gate: Gate, commands: Sequence[Sequence[str]], key: str, number: int = 1, duration_s: float = 0.0) -> _Try:
+    """Return an attempt that has yet to begin; a gate that measures may run its command several times."""
+    left = [*commands] * gates.repeats(gate)
+    return _Try(gate, commands, log_name(gate, number), key, number, left, duration_s=duration_s)
 
 
 def _is_hopeless(outcome: JsonObject) -> bool:

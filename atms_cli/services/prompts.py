@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atms_cli.domain import attempt, failures, gate, prompt
+from atms_cli.domain import attempt, failures, feedback, gate, prompt
 from atms_cli.errors import AtmsError, PromptError
 from atms_cli.services import drivers
 from atms_cli.services.outputs import before
@@ -116,8 +116,9 @@ def _failure(ws: Workspace, task: Task, *, is_continued: bool) -> JsonObject | N
     everything = [*(text for _, text in gates), log]
     return {
         "reason": reason or "",
-        "gates": [{"name": each["name"], "reason": each["reason"], "log": _end(text)} for each, text in gates],
-        "tests": failures.tests_in("\n".join(everything)),
+        "gates": [{"name": it["name"], "reason": it["reason"], "log": feedback.said(it, text)} for it, text in gates],
+        "tests": feedback.tests([each for each, _ in gates])[: failures.MOST]
+        or failures.tests_in("\n".join(everything)),
         "places": failures.places_of([finding for each, _ in gates for finding in each["findings"]])
         or failures.places_in("\n".join(everything)),
         "log": _end(log),
@@ -134,10 +135,12 @@ def _reason(task: Task, *, is_continued: bool) -> str | None:
 
 
 def _gates(ws: Workspace, task: Task) -> list[tuple[GateResult, str]]:
-    """Return the gates that did not pass, each with the end of its log."""
+    """Return the gates that did not pass, with all they found, each with the end of its log."""
+    from atms_cli.services.gateresults import in_full
+
     verdict = (task["result"] or {}).get("validation")
     failed = gate.failures(verdict) if isinstance(verdict, dict) else []  # type: ignore[arg-type]  # a Verdict is JSON
-    return [(each, _tail(ws, _place(each["log"]))) for each in failed[:_MOST_GATES]]
+    return [(in_full(ws, each), _tail(ws, _place(each["log"]))) for each in failed[:_MOST_GATES]]
 
 
 def _place(log: str | None) -> str:

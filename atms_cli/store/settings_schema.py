@@ -10,7 +10,7 @@ import msgspec  # noqa: TID253
 from msgspec import Meta, Struct, field  # noqa: TID253
 
 from atms_cli.domain import agent as agents
-from atms_cli.domain import conditions, driver, gate, lanes, matching, task
+from atms_cli.domain import conditions, driver, figures, gate, lanes, matching, task
 from atms_cli.domain import config as defaults
 from atms_cli.domain.footprint import parse_size
 from atms_cli.domain.limits import parse_rate, parse_window
@@ -129,6 +129,12 @@ class Merge(str):
     __slots__ = ()
 
 
+class Better(str):
+    """Which figures are better."""
+
+    __slots__ = ()
+
+
 class Grouped(str):
     """Whether control groups may be used."""
 
@@ -152,12 +158,14 @@ _CHOICES = {
     Stream: driver.STREAMS, Isolation: task.ISOLATIONS, Merge: defaults.MERGES, Balance: matching.BALANCES,
     Grouped: defaults.CGROUPS, AfterTimeout: defaults.AFTER_TIMEOUT,
     OnConflict: defaults.ON_CONFLICT,
-    Category: task.CATEGORIES, Complexity: task.COMPLEXITIES, Priority: task.PRIORITIES,
+    Category: task.CATEGORIES, Complexity: task.COMPLEXITIES, Priority: task.PRIORITIES, Better: (figures.LOWER, figures.HIGHER),
 }  # fmt: skip
 _CHECKS: dict[type, Callable[[str], object]] = {Rate: parse_rate, Window: parse_window, Pattern: check_pattern}
 _LEAST_LOG = 1 << 20
 _T = TypeVar("_T")
 Count = Annotated[int, Meta(ge=1)]
+Most = Annotated[int, Meta(ge=0)]
+Percent = Annotated[float, Meta(ge=0, le=100)]
 Amount = Annotated[float, Meta(ge=0)]
 Text = Annotated[str, Meta(min_length=1)]
 Concurrency = Annotated[Count | None, Meta(description="Tasks that may run at once.")]
@@ -172,6 +180,7 @@ _BUDGET = _DEFAULT["budget"]
 _GATE: Any = gate.DEFAULTS
 _AGENT: Any = agents.DEFAULTS
 _DRIVER: Any = driver.DEFAULTS
+_LOWER: Any = figures.LOWER
 
 
 class _Section(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -441,6 +450,94 @@ class ReportDefinition(_Section):
     format: Annotated[Text, Meta(description="What it is; `auto` looks at what is in it.")] = "auto"
 
 
+class CoverageLimits(_Section, omit_defaults=True):
+    """Least percentages of coverage."""
+
+    line: Annotated[Percent | None, Meta(description="Of all lines.")] = None
+    branch: Annotated[Percent | None, Meta(description="Of all branches.")] = None
+    changed: Annotated[Percent | None, Meta(description="Of the lines that the work has added or changed.")] = None
+    base: Annotated[
+        Text | None,
+        Meta(
+            description="What the work is compared with, like main; if not set, the last commit, or what a worktree comes back to."
+        ),
+    ] = None
+
+
+class FindingLimits(_Section, omit_defaults=True):
+    """Most findings of each level."""
+
+    error: Most | None = None
+    warning: Most | None = None
+    note: Most | None = None
+    total: Annotated[Most | None, Meta(description="Of all levels together.")] = None
+
+
+class TestLimits(_Section, omit_defaults=True):
+    """How many tests there have to be; that none fails needs no limit."""
+
+    min: Annotated[Most | None, Meta(description="Tests that have to run; 1 for the kind `test` if not set.")] = None
+    skipped: Annotated[Most | None, Meta(description="Tests that may be skipped.")] = None
+
+
+class Measure(_Section, omit_defaults=True):
+    """A figure of performance: where it stands, and what it may be. The median of all that is found counts."""
+
+    name: Text
+    file: Annotated[Text | None, Meta(description="What has the figure; what the command prints, if not set.")] = None
+    pointer: Annotated[str | None, Meta(description="A JSON pointer to a number, or to a list of them.")] = None
+    pattern: Annotated[str | None, Meta(description="A regular expression; its group is the number.")] = None
+    unit: str = ""
+    better: Annotated[Better, Meta(description="Whether lower or higher figures are better.")] = _LOWER
+    tolerance: Annotated[
+        Annotated[float, Meta(gt=0, le=10)] | None,
+        Meta(
+            description="The share by which it may be worse than the baseline, like 0.1; up to twice that where samples spread."
+        ),
+    ] = None
+    max: Annotated[float | None, Meta(description="The most it may be.")] = None
+    min: Annotated[float | None, Meta(description="The least it may be.")] = None
+
+
+class SizeBudget(_Section, omit_defaults=True):
+    """What files may take."""
+
+    files: Annotated[list[Text] | Text, Meta(description="Globs, from where the gate runs.")]
+    max: Annotated[Size | None, Meta(description="Of each file, like 250K or 1M.")] = None
+    total: Annotated[Size | None, Meta(description="Of all of them together.")] = None
+
+    def __post_init__(self) -> None:
+        self.files = _listed(self.files)
+
+
+class Thresholds(_Section, omit_defaults=True):
+    """Limits on what a gate's reports say."""
+
+    coverage: Annotated[CoverageLimits | Percent | None, Meta(description="A number alone is of lines.")] = None
+    findings: Annotated[FindingLimits | Most | None, Meta(description="A number alone is of all levels together.")] = (
+        None
+    )
+    new_findings: Annotated[
+        FindingLimits | Most | None, Meta(description="Those that are not in the baseline (`atms gate baseline`).")
+    ] = None
+    tests: TestLimits | None = None
+    performance: list[Measure] | None = None
+    repeat: Annotated[
+        Annotated[int, Meta(ge=1, le=100)] | None, Meta(description="Run the command so often for `performance`.")
+    ] = None
+    sizes: list[SizeBudget] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.coverage, int | float):
+            self.coverage = CoverageLimits(line=self.coverage)
+        self.findings = _of_all_levels(self.findings)
+        self.new_findings = _of_all_levels(self.new_findings)
+
+
+def _of_all_levels(limits: FindingLimits | int | None) -> FindingLimits | None:
+    return FindingLimits(total=limits) if isinstance(limits, int) else limits
+
+
 class Condition(_Section, omit_defaults=True):
     """What must hold of the task, of what has changed and of other gates; all that is said. What is not known rules nothing out."""
 
@@ -501,7 +598,9 @@ class GateDefinition(_Section):
         list[ReportDefinition | Text],
         Meta(description="Files to read for findings; one that cannot be read fails the gate."),
     ] = []
-    thresholds: Annotated[dict[str, Any], Meta(description="Limits on what the reports say.")] = {}
+    thresholds: Annotated[
+        Thresholds, Meta(description="Limits on what the reports say; what nothing tells of is not kept.")
+    ] = field(default_factory=Thresholds)
     cache: Annotated[
         bool | None,
         Meta(description="Whether a pass holds while the files and the command stay the same; by its kind if not set."),

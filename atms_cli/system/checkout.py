@@ -80,6 +80,32 @@ class Checkout:
             raise NotFoundError(f"cannot compare with `{base}`: {words}", "name a branch, a tag or a commit")
         return found.output.decode().strip()
 
+    def head(self) -> str | None:
+        """Return the last commit, None if there is none."""
+        return self._began_at(None)
+
+    def diff(self, base: str | None) -> str:
+        """Return what differs from the last commit, or from where the work left a base, without context and prefixes.
+
+        Of new files every line counts as added.
+
+        Raises:
+            NotFoundError: there is no such base.
+
+        """
+        begun = self._began_at(base)
+        if begun is None:
+            return "".join(_as_added(self._tree, path) for path in self.files())
+        fresh = self._names("ls-files", "--others", "--exclude-standard", "-z")
+        return "".join([self._diff(begun), *(_as_added(self._tree, path) for path in fresh)])
+
+    def _diff(self, begun: str) -> str:
+        flags = ("--unified=0", "--no-prefix", "--no-renames", "--no-ext-diff", "--no-textconv", "--relative")
+        ended = self._run("diff", *flags, begun)
+        if ended.exit_code != 0:
+            raise AtmsError(f"git diff failed: {ended.errors.decode(errors='replace').strip()}")
+        return ended.output.decode(errors="surrogateescape")
+
     def contents(self) -> dict[str, str] | None:
         """Return for each file what tells its content apart from any other; None if that cannot be told."""
         found: dict[str, str] = {}
@@ -104,6 +130,16 @@ class Checkout:
         return capture(
             ("git", *_SETTINGS, *arguments), cwd=self._tree, env=self._environ, timeout_s=_TIMEOUT_S, apart=True
         )
+
+
+def _as_added(tree: str, path: str) -> str:
+    """Return the diff that adds a file, without what is in its lines."""
+    try:
+        with open(join(tree, path), "rb") as file:
+            lines = file.read().count(b"\n") + 1
+    except OSError:
+        return ""
+    return f"+++ {path}\n@@ -0,0 +1,{lines} @@\n" + "+\n" * lines
 
 
 def _content_id(path: str) -> str | None:

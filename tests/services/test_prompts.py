@@ -13,7 +13,7 @@ from atms_cli.services import agents, attempts, dispatch, health, preview, promp
 from tests.fakes import FakeWorkspace
 
 if TYPE_CHECKING:
-    from atms_cli.domain.records import GateResult, JsonObject
+    from atms_cli.domain.records import Finding, GateResult, JsonObject
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def told(ws: FakeWorkspace, task_id: str) -> str:
     return str(preview.of(ws, task_id)["prompt"])
 
 
-def judged(name: str, log: str, findings: list[JsonObject] | None = None) -> GateResult:
+def judged(name: str, log: str, findings: list[Finding] | None = None) -> GateResult:
     return {
         "name": name, "kind": "test", "status": "failed", "required": True, "exit_code": 1, "duration_s": 1.0, "findings": findings or [],
         "tests": None, "coverage": None, "log": log, "reason": "exit code 1",
@@ -92,7 +92,11 @@ def test_a_gate_that_did_not_pass_is_told_with_tests_places_and_the_end_of_its_l
 
 def test_places_of_a_report_go_before_those_of_a_log(ws: FakeWorkspace) -> None:
     one = add(ws)
-    found: list[JsonObject] = [{"path": "b.py", "line": 9, "message": "unused"}]
+    found: list[Finding] = [
+        {
+            "tool": "t", "rule": "", "level": "error", "message": "unused", "path": "b.py", "line": 9, "column": None, "fingerprint": "f",
+        }
+    ]  # fmt: skip
     ws.run_files.files["/nowhere/runs/r1/gate-lint.log"] = "src/a.py:3: something"
     verdict = {"passed": False, "gates": [judged("lint", "/nowhere/runs/r1/gate-lint.log", found)]}
     fails(ws, one, "gate lint: exit code 1", {"validation": verdict, "log": "r1/gate-lint.log"})

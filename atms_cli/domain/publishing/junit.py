@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from xml.sax.saxutils import escape, quoteattr
 
-from atms_cli.domain.evidence import ENDED
 from atms_cli.domain.feedback import told
+from atms_cli.domain.gate import ENDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

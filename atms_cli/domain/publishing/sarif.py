@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from atms_cli import __version__
-from atms_cli.domain.evidence import ENDED
-from atms_cli.domain.gate import counts_as_passed
+from atms_cli.domain.gate import ENDED, counts_as_passed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

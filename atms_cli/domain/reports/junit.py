@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from atms_cli.domain.feedback import TESTS
 from atms_cli.domain.reports.markup import walk
 from atms_cli.domain.reports.report import Tally, UnreadableError, amount, clean
 
@@ -86,7 +87,7 @@ class _Reader:
         first = self._detail.strip().partition("\n")[0]
         name = "::".join(part for part in (case.get("classname", ""), case.get("name", "")) if part)
         self._report.add(
-            "test", name or "test", "error", clean(self._message) or clean(first) or f"the test has a {self._outcome}",
+            TESTS, name or "test", "error", clean(self._message) or clean(first) or f"the test has a {self._outcome}",
             place, self._detail,
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What a gate's result says once its reports are read and its limits judged, and how much of that is kept."""
+"""What a gate's result says once its reports are read and its limits judged."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from atms_cli.domain.records import Finding, GateResult, JsonObject, LimitResult, Verdict
+    from atms_cli.domain.records import Finding, GateResult, JsonObject, LimitResult
     from atms_cli.domain.reports.report import Report
     from atms_cli.domain.thresholds import Facts
 
-#: Statuses of a gate whose command ended by itself: what it has written is whole.
-ENDED = ("passed", "failed")
 _ORDER = {level: at for at, level in enumerate(thresholds.LEVELS)}
-#: The journal keeps so many findings of a gate; a file of the run has all of them.
-_MOST_KEPT = 5
 _MOST_REASONS = 4
 
 
@@ -33,7 +29,8 @@ def weighed(
     status = result["status"]
     if status == "passed" and (unreadable or broken):
         status = "error" if unreadable else "failed"
-    reasons = [*([result["reason"]] if result["reason"] else []), *unreadable, *broken]
+    found = [] if broken or unreadable else _in_words(report)
+    reasons = [*([result["reason"]] if result["reason"] else []), *unreadable, *broken, *found]
     weighed_: GateResult = {
         **result,
         "status": status,
@@ -47,6 +44,11 @@ def weighed(
     if facts.samples:
         weighed_["figures"] = {name: figures.of(each).to_json() for name, each in facts.samples.items() if each}
     return weighed_
+
+
+def _in_words(report: Report) -> list[str]:
+    counts = thresholds.counted(report.findings)
+    return [thresholds.in_words(level, counts[level]) for level in thresholds.LEVELS if counts[level]]
 
 
 def _sorted(findings: Sequence[Finding], facts: Facts) -> list[Finding]:
@@ -75,21 +77,3 @@ def _coverage(report: Report, limits: Sequence[LimitResult]) -> JsonObject | Non
     shares = {"line": coverage.percent(), "branch": coverage.branch_percent(), "changed": changed}
     rounded: JsonObject = {name: None if share is None else round(share, 2) for name, share in shares.items()}
     return {**rounded, "lines": coverage.lines, "covered": coverage.covered}
-
-
-def kept(verdict: Verdict) -> Verdict:
-    """Return what the journal keeps of a verdict: everybody who lists tasks reads it."""
-    return {**verdict, "gates": [_kept(result) for result in verdict["gates"]]}
-
-
-def _kept(result: GateResult) -> GateResult:
-    findings = [_without_detail(finding) for finding in result["findings"][:_MOST_KEPT]]
-    limits = [limit for limit in result.get("limits", ()) if not limit["passed"]]
-    short: GateResult = {**result, "findings": findings}
-    if "limits" in result:
-        short["limits"] = limits
-    return short
-
-
-def _without_detail(finding: Finding) -> Finding:
-    return {name: value for name, value in finding.items() if name != "detail"}  # type: ignore[return-value]

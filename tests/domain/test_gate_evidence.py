@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atms_cli.domain import baseline, evidence, feedback
+from atms_cli.domain import baseline, feedback, figures, gateevidence
 from atms_cli.domain import gate as gates
 from atms_cli.domain.reports.report import Coverage, Report, Tally
 from atms_cli.domain.thresholds import Facts
@@ -27,7 +27,7 @@ BROKEN: LimitResult = {"limit": "b", "passed": False, "value": 2.0, "bound": 1.0
 @given(st.integers(0, 2), st.lists(st.sampled_from((KEPT, BROKEN)), max_size=3), st.booleans())
 def test_passed_is_only_taken_away(exit_code: int, limits: list[LimitResult], is_unreadable: bool) -> None:  # noqa: FBT001
     unreadable = ["report x cannot be read: it is empty"] if is_unreadable else []
-    result = evidence.weighed(ended("g", exit_code), Report(HERE), unreadable, limits, NOTHING)
+    result = gateevidence.weighed(ended("g", exit_code), Report(HERE), unreadable, limits, NOTHING)
     is_kept = all(limit["passed"] for limit in limits)
     assert (result["status"] == "passed") == (exit_code == 0 and is_kept and not is_unreadable)
     assert (result["reason"] is None) == (result["status"] == "passed")
@@ -36,13 +36,13 @@ def test_passed_is_only_taken_away(exit_code: int, limits: list[LimitResult], is
 
 
 def test_the_reason_has_exit_code_and_figures() -> None:
-    result = evidence.weighed(ended("g", 1), Report(HERE), [], [KEPT, BROKEN], NOTHING)
+    result = gateevidence.weighed(ended("g", 1), Report(HERE), [], [KEPT, BROKEN], NOTHING)
     assert result["reason"] == "exit code 1; 2 of 3 tests failed"
 
 
 def test_what_reports_say_is_in_the_result() -> None:
     report = Report(HERE, tests=Tally(total=3, failed=1), coverage=Coverage(lines=3, covered=2))
-    result = evidence.weighed(ended("g"), report, [], [], Facts(baseline.nothing(), samples={"t": [1.0, 2.0]}))
+    result = gateevidence.weighed(ended("g"), report, [], [], Facts(baseline.nothing(), samples={"t": [1.0, 2.0]}))
     assert result["tests"] == {"total": 3, "failed": 1, "errors": 0, "skipped": 0}
     assert result["coverage"] == {"line": 66.67, "branch": None, "changed": None, "lines": 3, "covered": 2}
     assert result["figures"] == {"t": {"median": 1.5, "error": 0.0, "samples": 2}}
@@ -57,13 +57,13 @@ def test_new_and_worst_findings_come_first() -> None:
         ("note", "a.py"),
     ]
     accepted = Facts(baseline.accepting([it for it in listed if it["level"] == "error"], {}))
-    result = evidence.weighed(ended("g", 1), Report(HERE, findings=listed), [], [], accepted)
+    result = gateevidence.weighed(ended("g", 1), Report(HERE, findings=listed), [], [], accepted)
     assert [(it["rule"], it["new"]) for it in result["findings"]] == [("N", True), ("E", False), ("E", False)]
 
 
 @given(verdicts())
 def test_the_journal_keeps_little_and_the_verdict(verdict: Verdict) -> None:
-    kept = evidence.kept(verdict)
+    kept = gates.kept(verdict)
     assert kept["passed"] == verdict["passed"]
     assert [it["status"] for it in kept["gates"]] == [it["status"] for it in verdict["gates"]]
     assert all(len(it["findings"]) <= 5 for it in kept["gates"])
@@ -73,24 +73,20 @@ def test_the_journal_keeps_little_and_the_verdict(verdict: Verdict) -> None:
 # Feedback
 
 
-def test_feedback_has_places_first_and_the_log_only_where_nothing_was_read() -> None:
-    lint = with_findings(ended("lint", 1), found(*[("error", "E", f"m{at}", "a.py", at + 1) for at in range(20)]))
-    text = feedback.of(gates.verdict([lint, ended("build", 2)]), {"lint": "never shown", "build": "one\ntwo\n"})
-    assert text.startswith("Gate `lint` did not pass: exit code 1\n\n- a.py:1:1: m0 [E]\n")
-    assert "- and 5 more" in text
-    assert "never shown" not in text
-    assert text.endswith("Gate `build` did not pass: exit code 2\n\nThe end of its output:\n```\none\ntwo\n```")
+def test_what_failed_tests_printed_is_told_before_the_output() -> None:
+    listed = found(("error", "t::a", "boom", "t.py", 3), ("error", "t::b", "bang", "t.py", 9))
+    listed[0]["detail"] = "> assert x\nE boom"
+    failed = with_findings(ended("tests", 1), listed)
+    assert feedback.said(failed, "log") == "t::a:\n> assert x\nE boom"
+    assert feedback.said(ended("build", 1), "one\ntwo\n") == "one\ntwo"
+    listed[1]["tool"] = feedback.TESTS
+    assert feedback.tests([failed]) == ["t::b"]
 
 
-def test_feedback_shows_what_failed_tests_printed() -> None:
-    listed = found(("error", "t::a", "boom", "t.py", 3))
-    listed[0]["detail"] = "> assert ```x```\nE boom"
-    text = feedback.of(gates.verdict([with_findings(ended("tests", 1), listed)]), {})
-    assert "t::a:\n````\n> assert ```x```\nE boom\n````" in text
-
-
-def test_feedback_passes_over_advisory_gates_and_those_that_passed() -> None:
-    assert feedback.of(gates.verdict([ended("a"), ended("b", 1, required=False)]), {}) == ""
+def test_a_finding_is_told_with_its_place_first() -> None:
+    (finding, other) = found(("error", "E1", "boom", "a.py", 3), ("note", "", "m", None, 3))
+    assert feedback.told(finding) == "a.py:3:1: boom [E1]"
+    assert feedback.told(other) == "m"
 
 
 def test_logs_are_trimmed() -> None:
@@ -105,18 +101,14 @@ def test_a_trimmed_log_has_no_control_characters_but_ends_of_lines(log: str) -> 
     assert not any(char < " " and char not in "\n\t" for char in feedback.trimmed(log))
 
 
-@given(verdicts())
-def test_feedback_is_bounded(verdict: Verdict) -> None:
-    text = feedback.of(verdict, {result["name"]: "line\n" * 10_000 for result in verdict["gates"]})
-    assert len(text) < 20_000 * max(1, len(verdict["gates"]))
-
-
 # Baselines
 
 
 @given(st.dictionaries(st.text(max_size=8), findings, max_size=4))
 def test_a_baseline_is_read_as_it_was_written(listed: dict[str, list[Finding]]) -> None:
-    baselines = {name: baseline.accepting(each, {"f": [1.0, 2.0, 2.5]}) for name, each in listed.items()}
+    baselines = {
+        name: baseline.accepting(each, {"f": figures.of([1.0, 2.0, 2.5]).to_json()}) for name, each in listed.items()
+    }
     text = baseline.render(baselines)
     assert baseline.parse(text) == baselines
     assert baseline.render(baseline.parse(text)) == text
