@@ -353,6 +353,12 @@ class RunFiles(Protocol):
     def size(self, run: str, name: str) -> int:
         """Return how many bytes a file has, none if there is no such file."""
 
+    def newest(self, pattern: str) -> str | None:
+        """Return the file that was changed last of those anywhere that a pattern names, None if there is none."""
+
+    def read_anywhere(self, path: str, start: int, most: int) -> tuple[bytes, int]:
+        """Return the same as `read` of a file anywhere."""
+
     def read(self, run: str, name: str, start: int, most: int) -> tuple[bytes, int]:
         """Return about so many bytes of what a file holds from an offset on, and the offset behind them."""
 

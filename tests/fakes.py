@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from atms_cli.domain import config, decisions
@@ -239,8 +240,14 @@ class FakeRunFiles:
     def size(self, run: str, name: str) -> int:
         return len(self.files.get(self.path(run, name), "").encode())
 
+    def newest(self, pattern: str) -> str | None:
+        return next((path for path in reversed(self.files) if fnmatchcase(path, pattern)), None)
+
     def read(self, run: str, name: str, start: int, most: int) -> tuple[bytes, int]:
-        content = self.files.get(self.path(run, name), "").encode()[start : start + most]
+        return self.read_anywhere(self.path(run, name), start, most)
+
+    def read_anywhere(self, path: str, start: int, most: int) -> tuple[bytes, int]:
+        content = self.files.get(path, "").encode()[start : start + most]
         return content, start + len(content)
 
 

@@ -22,9 +22,9 @@ _DECODER = JSONDecoder(strict=False)
 class Hearing:
     """What was heard of one output until now, and up to where."""
 
-    def __init__(self, stream: str, most_words: int = _LAST_WORDS) -> None:
+    def __init__(self, stream: str, most_words: int = _LAST_WORDS, report: Report | None = None) -> None:
         self.offset = 0
-        self._listener = Listener(stream)
+        self._listener = Listener(stream, report)
         self._rest = b""
         self._is_within_line = False
         self._others: deque[str] = deque(maxlen=most_words)

@@ -55,6 +55,8 @@ class Report:
     doing: str = ""
     #: What each message has used up, of agents that say so as they go and a sum at the end.
     by_message: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    #: Of a session that goes on, what was before does not count.
+    since: str = ""
 
     def to_json(self) -> JsonObject:
         """Return what is worth keeping with the attempt."""
@@ -65,9 +67,9 @@ class Report:
 class Listener:
     """Takes the events of one stream as they come; its report tells at any time what is known until then."""
 
-    def __init__(self, stream: str) -> None:
-        self.report = Report()
-        self._reader = _READERS.get(stream, _plain)
+    def __init__(self, stream: str, report: Report | None = None) -> None:
+        self.report = report or Report()
+        self._reader = _READERS.get(stream) or _SESSION_READERS.get(stream, _plain)
 
     def feed(self, record: object) -> None:
         """Take in one event; a record that is no object is passed over."""
@@ -186,13 +188,7 @@ def _claude_message(report: Report, message: Mapping[str, object]) -> None:
         elif part.get("type") == "text":
             _step(report, _text(part.get("text")))
     if isinstance(message.get("usage"), dict):
-        name = _text(message.get("id"))
-        before = report.by_message.get(name, (0, 0, 0))
-        now = tuple(max(pair) for pair in zip(before, _claude_tokens(message.get("usage")), strict=True))
-        report.by_message[name] = now
-        report.input_tokens += now[0] - before[0]
-        report.output_tokens += now[1] - before[1]
-        report.cached_tokens += now[2] - before[2]
+        _count(report, _text(message.get("id")), _claude_tokens(message.get("usage")))
 
 
 def _claude_tokens(said: object) -> tuple[int, int, int]:
@@ -272,7 +268,34 @@ def _agy(report: Report, record: Mapping[str, object]) -> None:
     report.cached_tokens = _number(usage.get("cache_read_tokens"))
 
 
+def _gemini_session(report: Report, record: Mapping[str, object]) -> None:
+    """Count what a message has used up, until the output has summed it up."""
+    if record.get("type") != "gemini" or report.is_success is not None or _text(record.get("timestamp")) < report.since:
+        return
+    tokens = _members(record.get("tokens"))
+    into = _number(tokens.get("input"))
+    _count(
+        report,
+        _text(record.get("id")),
+        (into, max(0, _number(tokens.get("total")) - into), _number(tokens.get("cached"))),
+    )
+
+
+#: Where agents keep their sessions that tell there what they use up, and in their output only at the end: the variable that
+#: may name another place than the home directory, the pattern below it, and what reads such a file.
+SESSION_LOGS = {"gemini": ("GEMINI_CLI_HOME", ".gemini/tmp/*/chats/session-*-{}.jsonl", "gemini session")}
+_SESSION_READERS: dict[str, Reader] = {"gemini session": _gemini_session}
 _READERS: dict[str, Reader] = {"gemini": _gemini, "claude": _claude, "codex": _codex, "agy": _agy}
+
+
+def _count(report: Report, message: str, tokens: tuple[int, int, int]) -> None:
+    """Count the tokens of a message, in, out and from the cache; it may be told several times, and only grows."""
+    before = report.by_message.get(message, (0, 0, 0))
+    now = tuple(max(pair) for pair in zip(before, tokens, strict=True))
+    report.by_message[message] = now
+    report.input_tokens += now[0] - before[0]
+    report.output_tokens += now[1] - before[1]
+    report.cached_tokens += now[2] - before[2]
 
 
 def _step(report: Report, doing: str = "") -> None:

@@ -213,7 +213,7 @@ class Desk:
     def resume(self, work: Work) -> None:
         """Count an attempt as in flight that an earlier loop began."""
         self.works[work.run] = work
-        self.watch.begin(work.start)
+        self.watch.begin(work.start, work.task["started_at"])
         self._processes[work.run] = work.run
         self.tell("resumed", work.task, agent=work.agent["name"], run=work.run, phase="running")
 

@@ -109,6 +109,19 @@ def read_on(ws: Workspace, hearing: Hearing, run: str, name: str) -> bool:
     return bool(chunk)
 
 
+def session_log(ws: Workspace, task: Task, agent: Agent, used: Driver, run: str) -> tuple[str, str] | None:
+    """Return the pattern of the files in which an agent keeps its session, and what reads them, if they tell more than its output."""
+    name = session_of(ws, task, agent, used, run).name
+    if used["stream"] not in streams.SESSION_LOGS or name is None:
+        return None
+    from glob import escape
+
+    variable, below, reader = streams.SESSION_LOGS[used["stream"]]
+    environ = {**ws.environ, **variables(agent, used)}
+    home = environ.get(variable) or environ.get("HOME") or "/nonexistent"
+    return f"{escape(home)}/{below.format(escape(name.partition('-')[0]))}", reader
+
+
 def hear(ws: Workspace, used: Driver | None, run: str, name: str, hearing: Hearing | None = None) -> Heard:
     """Return what an agent printed in an attempt, of which some may have been heard; a log that cannot be read tells nothing."""
     if used is None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 LOOK_S = 1.0
 #: In one look so many parts of an output are taken in at most; what is left waits for the next.
 _MOST_PARTS = 8
+_PART = 1_048_576
 #: What this day has cost until now is looked up again after so long, or when an attempt has ended.
 _DAY_S = 60.0
 
@@ -45,6 +46,9 @@ class Watched:
     before: JsonObject | None
     #: Masks secrets: what it prints is read as it comes.
     redact: Callable[[str], str]
+    #: Where it keeps its session, if that tells more than its output, and what was heard of that.
+    session_log: tuple[str, str] | None = None
+    session: tuple[str, Hearing] | None = None
     usage: JsonObject = field(default_factory=dict)
     steps: int = 0
     stop: Stop | None = None
@@ -77,15 +81,18 @@ class Watch:
         self._next_look = 0.0
         self._day: tuple[str, float, Spent] | None = None
 
-    def begin(self, start: Start) -> None:
-        """Watch an attempt, unless it is a plain command, which tells nothing."""
+    def begin(self, start: Start, since: str | None = None) -> None:
+        """Watch an attempt that begins now or has begun a while ago, unless it is a plain command, which tells nothing."""
         used = start.driver
         if used is None:
             return
         task, read = start.task, self._ws.store.reading()
+        hearing = Hearing(used["stream"])
+        hearing.report.since = since or to_iso(self._ws.clock.now_ms())
         self._watched[start.run] = Watched(
-            start, used, Hearing(used["stream"]), self._ws.clock.monotonic(), spending.spent_on(read, task),
+            start, used, hearing, self._ws.clock.monotonic(), spending.spent_on(read, task),
             drivers.before_it(self._ws, task, start.agent, used, start.run), redact_for(self._ws, start),
+            drivers.session_log(self._ws, task, start.agent, used, start.run),
         )  # fmt: skip
         self._next_look = min(self._next_look, self._ws.clock.monotonic() + LOOK_S)
 
@@ -98,6 +105,7 @@ class Watch:
         """Note that an attempt's command has ended: it costs no more."""
         if run in self._watched:
             self._watched[run].has_ended = True
+            self._listen_to_session(self._watched[run])
 
     def settle(self, run: str) -> None:
         """Note that what an attempt has cost counts for this run; it is not on record before its task has gone on."""
@@ -141,17 +149,34 @@ class Watch:
 
     def _listen(self, each: Watched) -> bool:
         """Take in what an agent has printed since; return whether there was anything."""
-        start, offset = each.start, each.hearing.offset
+        start, before = each.start, (each.hearing.offset, each.usage)
         # What cannot be read now is read, or complained of, at the end.
         with suppress(AtmsError):
             for _ in range(_MOST_PARTS):
                 if not drivers.read_on(self._ws, each.hearing, start.run, OUTPUT):
                     break
+        self._listen_to_session(each)
         report = each.hearing.report
         each.usage = drivers.used_up(self._ws, start.agent, each.driver, report, each.before)
         if report.steps != each.steps:
             each.steps, each.moved_at = report.steps, self._ws.clock.monotonic()
-        return each.hearing.offset != offset
+        return before != (each.hearing.offset, each.usage)
+
+    def _listen_to_session(self, each: Watched) -> None:
+        """Take in what the agent has noted of its session since; it may begin a new file when it goes on with one."""
+        pattern, reader = each.session_log or ("", "")
+        path = self._ws.run_files.newest(pattern) if pattern else None
+        if path is None:
+            return
+        if each.session is None or each.session[0] != path:
+            each.session = path, Hearing(reader, report=each.hearing.report)
+        heard = each.session[1]
+        with suppress(AtmsError):
+            for _ in range(_MOST_PARTS):
+                chunk, end = self._ws.run_files.read_anywhere(path, heard.offset, _PART)
+                heard.take(chunk, end)
+                if not chunk:
+                    break
 
     def _publish(self, each: Watched) -> None:
         seen = {**each.seen, "seen_at": to_iso(self._ws.clock.now_ms())}

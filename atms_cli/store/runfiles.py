@@ -149,9 +149,22 @@ class RunDirectories:
         except OSError:
             return 0
 
+    def newest(self, pattern: str) -> str | None:
+        """Return the file that was changed last of those anywhere that a pattern names, None if there is none."""
+        from glob import glob
+
+        times = {}
+        for path in glob(pattern):
+            with suppress(OSError):
+                times[path] = os.stat(path).st_mtime_ns
+        return max(times, key=lambda path: times[path], default=None)
+
     def read(self, run: str, name: str, start: int, most: int) -> tuple[bytes, int]:
         """Return about so many bytes of what a file, if there is one, holds from an offset on, and the offset behind them."""
-        path = self.path(run, name)
+        return self.read_anywhere(self.path(run, name), start, most)
+
+    def read_anywhere(self, path: str, start: int, most: int) -> tuple[bytes, int]:
+        """Return the same as `read` of a file anywhere."""
         try:
             return logfile.read_on(path, start, most)
         except FileNotFoundError:

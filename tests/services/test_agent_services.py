@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from atms_cli.domain import gate as gates
+from atms_cli.domain import streams
 from atms_cli.domain.budget import Spent
+from atms_cli.domain.hearing import Hearing
 from atms_cli.domain.moment import plus, to_ms
 from atms_cli.domain.watching import Limit
 from atms_cli.errors import AtmsError, NotFoundError, UsageError
@@ -16,7 +18,6 @@ from atms_cli.services import agents, attempts, dispatch, drivers, isolation, pr
 from tests.fakes import FakeWorkspace
 
 if TYPE_CHECKING:
-    from atms_cli.domain.hearing import Hearing
     from atms_cli.domain.records import JsonObject, Task
 
 WORKED = {"type": "assistant", "message": {}}
@@ -643,6 +644,47 @@ def test_a_resumed_session_of_codex_is_not_paid_for_twice_while_it_runs(ws: Fake
     watch.settle(run)
     assert not watch.is_stopping()
     assert watch.due_in_s() == float("inf"), "nobody is at work"
+
+
+GEMINI_SESSION = """\
+{"sessionId":"0bf3-1","projectHash":"x","startTime":"2026-01-02T03:04:05.018Z","kind":"main"}
+{"id":"m0","timestamp":"2026-01-02T03:04:04.000Z","type":"gemini","content":"","tokens":{"input":5000,"output":1,"cached":0,"thoughts":0,"total":5001}}
+{"id":"m1","timestamp":"2026-01-02T03:04:09.000Z","type":"gemini","content":"","tokens":{"input":100,"output":10,"cached":30,"thoughts":10,"total":120}}
+{"$set":{"lastUpdated":"2026-01-02T03:04:09.000Z"}}
+{"id":"m1","timestamp":"2026-01-02T03:04:09.000Z","type":"gemini","content":"","tokens":{"input":100,"output":10,"cached":30,"thoughts":10,"total":120},"toolCalls":[]}
+{"id":"u2","timestamp":"2026-01-02T03:04:10.000Z","type":"user","content":[]}
+"""
+
+
+def test_gemini_notes_in_its_session_what_its_output_tells_only_at_the_end(ws: FakeWorkspace) -> None:
+    agents.remove(ws, "clara")
+    agents.register(ws, "gina", {"kind": "gemini", "env": {"GEMINI_CLI_HOME": "/nowhere/g"}})
+    one = add(ws)
+    ws.ids.session = lambda run: f"0bf3-{run}"  # type: ignore[method-assign]
+    begun = launched(ws, {"type": "init", "session_id": "0bf3-1", "model": "gemini-2.5-pro"})
+    watch = watching.Watch(ws)
+    watch.begin(begun)
+    (each,) = watch.look(NO_LIMIT)[1]
+    assert each.usage == {}
+    log = "/nowhere/g/.gemini/tmp/work/chats/session-2026-01-02T03-04-0bf3.jsonl"
+    ws.run_files.files[log] = GEMINI_SESSION
+    (each,) = watch.look(NO_LIMIT)[1]
+    assert each.usage == {"input_tokens": 100, "output_tokens": 20, "cached_tokens": 30}, "what was before is paid for"
+    assert watch.look(NO_LIMIT)[1] == [], "nothing is new"
+    ws.run_files.files[log] += GEMINI_SESSION.splitlines()[2].replace("m1", "m3") + "\n"
+    watch.end(begun.run)
+    ended(ws, begun, 1, watch.hearing(begun.run))
+    (made,) = ws.store.reading().attempts(one)
+    assert made["usage"]["input_tokens"] == 200, "it did not come to sum it up"
+
+
+def test_what_gemini_sums_up_at_the_end_counts() -> None:
+    report = streams.read(
+        "gemini", [{"type": "result", "status": "success", "stats": {"input_tokens": 7, "total_tokens": 9}}]
+    )
+    session = Hearing("gemini session", report=report)
+    session.take(GEMINI_SESSION.encode())
+    assert (report.input_tokens, report.output_tokens) == (7, 2)
 
 
 # Signs of life
