@@ -46,6 +46,8 @@ class Apart:
         self._merged: list[Merged] = []
         self._to_merge: list[Work] = []
         self._is_merging = False
+        #: The attempt whose turn it is, until its work has come back: what it was judged with stays as it is meanwhile.
+        self._turn: str | None = None
         #: Attempts that wait for git.
         self._pending: set[str] = set()
         self._orders: list[JsonObject] = []
@@ -140,11 +142,17 @@ class Apart:
         self._pending.add(work.run)
         self._to_merge.append(work)
 
+    def end_turn(self, run: str) -> None:
+        """Let others come back: the work of this attempt has, or never will."""
+        self._turn = None if self._turn == run else self._turn
+
     def merge(self) -> None:
-        """Begin with the next merge, unless one is going on."""
-        if self._is_merging or not self._to_merge:
+        """Begin with the next merge, unless one is going on, or what is to be merged next is being judged once more."""
+        mergeable = [work for work in self._to_merge if self._turn in (None, work.run)]
+        if self._is_merging or not mergeable:
             return
-        work = self._to_merge.pop(0)
+        work = mergeable[0]
+        self._to_merge.remove(work)
         if not attempts.in_flight(self._ws.store.reading().task(work.task["id"]), work.run):
             # It was taken away while it waited.
             self._merged.append(Merged(work, {"kind": "again"}))
@@ -159,6 +167,7 @@ class Apart:
 
     def _came_back(self, work: Work, result: JsonObject | AtmsError) -> None:
         self._is_merging = False
+        self._turn = work.run
         self._pending.discard(work.run)
         if isinstance(result, AtmsError):
             self._merged.append(Merged(work, {"kind": "refused", "detail": result.message}))
@@ -168,6 +177,8 @@ class Apart:
             self._merged.append(Merged(work, isolation.with_log(self._ws, work.run, result)))
 
     def _hand_over(self, work: Work, merge: JsonObject) -> None:
+        # Nothing of it comes back here, so nobody has to wait for it.
+        self.end_turn(work.run)
         launch = isolation.hand_over(self._ws, work.task, work.run, self._ws.ids.token(), merge)
         self._handing[str(launch["id"])] = Merged(work, merge)
         self._orders.append(launch)
@@ -200,6 +211,7 @@ class Apart:
         self._handing.clear()
         self._tearing.clear()
         self._pending.clear()
+        self._turn = None
 
     # Removing
 

@@ -321,18 +321,21 @@ class Desk:
         judges = attempts.gates_of(self.ws, work.task)
         if self.is_stopping:
             # The next loop judges it again, and brings it back.
-            del self.works[work.run]
-            self.watch.forget(work.run)
+            self._drop(work)
         elif judges:
             self._to_judge.append((work, judges))
         else:
             self.apart.bring_back(work)
 
-    def _finish(self, tx: Transaction, work: Work, merge: JsonObject | None = None) -> None:
+    def _drop(self, work: Work) -> None:
         del self.works[work.run]
+        self.apart.end_turn(work.run)
+        self.watch.forget(work.run)
+
+    def _finish(self, tx: Transaction, work: Work, merge: JsonObject | None = None) -> None:
+        self._drop(work)
         if work.heard is not None:
             attempts.account(tx, work.start, work.heard)
-        self.watch.forget(work.run)
         self._has_left_work |= work.start.is_apart
         follow(tx, [work.task["id"]])
         task = tx.read.task(work.task["id"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from os.path import realpath
 
 from atms_cli.errors import AtmsError
 from atms_cli.system.capture import capture
@@ -28,6 +29,8 @@ _IDENTITY = {
     "GIT_AUTHOR_NAME": "atms", "GIT_AUTHOR_EMAIL": "atms@localhost", "GIT_COMMITTER_NAME": "atms", "GIT_COMMITTER_EMAIL": "atms@localhost",
 }  # fmt: skip
 
+_COMMITTER = "user.email"
+
 
 @dataclass(frozen=True, slots=True)
 class Git:
@@ -35,7 +38,8 @@ class Git:
 
     environ: Mapping[str, str]
     held: Sequence[int] = ()
-    _known: dict[str, bool] = field(default_factory=dict)
+    #: What does not change: by directory where its repository is, and whether git knows who commits.
+    _known: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Git:
@@ -76,6 +80,14 @@ class Git:
         found = self.run(directory, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
         return said(found) if found.exit_code == 0 else None
 
+    def common(self, directory: str) -> str:
+        """Return where the repository that a directory is in keeps what all of its worktrees share; asked once."""
+        if directory not in self._known:
+            self._known[directory] = realpath(
+                self.must(directory, "rev-parse", "--path-format=absolute", "--git-common-dir")
+            )
+        return self._known[directory]
+
     def checked_out(self, directory: str) -> str:
         """Return the branch that is checked out somewhere, empty if it is none."""
         return said(self.run(directory, "symbolic-ref", "--quiet", "--short", "HEAD"))
@@ -93,10 +105,10 @@ class Git:
     def _identity(self, directory: str) -> Mapping[str, str]:
         if "GIT_COMMITTER_EMAIL" in self.environ:
             return {}
-        if "named" not in self._known:
-            asked = capture(("git", "config", "user.email"), cwd=directory, env=self.environ, timeout_s=TIMEOUT_S)
-            self._known["named"] = asked.exit_code == 0
-        return {} if self._known["named"] else _IDENTITY
+        if _COMMITTER not in self._known:
+            asked = capture(("git", "config", _COMMITTER), cwd=directory, env=self.environ, timeout_s=TIMEOUT_S)
+            self._known[_COMMITTER] = said(asked)
+        return {} if self._known[_COMMITTER] else _IDENTITY
 
 
 def said(ended: Captured) -> str:

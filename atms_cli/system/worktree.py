@@ -12,16 +12,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from os.path import dirname, exists, isdir, join, lexists, realpath
 
 from atms_cli.errors import AtmsError
-from atms_cli.system.gitcommand import said, words
+from atms_cli.system.alone import alone
+from atms_cli.system.gitcommand import TIMEOUT_S, said, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from atms_cli.domain.records import JsonObject
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 _BEGINS, _ENDS = b"<<<<<<< ", b">>>>>>> "
 _GONE = "gone"
+#: Where locks lie, and that of git's list of worktrees, which no task can be called.
+LOCKS, _REGISTRY = ".locks", ".registry"
+#: The reason of git's own lock on a worktree that it makes.
+_BEING_MADE = "initializing"
 
 
 class Worktree:
@@ -37,6 +42,7 @@ class Worktree:
     def __init__(self, root: str, directory: str, task: str, git: Git) -> None:
         self._root = root
         self._git = git
+        self._registry_lock = join(directory, LOCKS, _REGISTRY)
         self.place = join(directory, task)
         self.branch = branch(task)
         self.ready_file = f"{self.place}.ready"
@@ -64,24 +70,29 @@ class Worktree:
         if lexists(self.place) and self._take_up():
             return exists(self.ready_file)
         is_there = self._tip() is not None
-        if is_there:
-            # One that somebody deleted by hand, or whose making was cut short, would still hold its branch.
-            self._git.run(self._root, "worktree", "unlock", self.place)
-            self._git.must(self._root, "worktree", "prune")
         how = (self.place, self.branch) if is_there else ("--no-track", "-b", self.branch, self.place, "HEAD")
         with suppress(FileNotFoundError):
             os.remove(self.ready_file)
-        self._git.must(self._root, "worktree", "add", "--quiet", *how)
+        with self._registry() as git:
+            if is_there:
+                # One that somebody deleted by hand, or whose making was cut short, would still hold its branch.
+                git.run(self._root, "worktree", "unlock", self.place)
+                git.must(self._root, "worktree", "prune")
+            git.must(self._root, "worktree", "add", "--quiet", "--no-checkout", "--lock", "--reason", _BEING_MADE, *how)
+        self._git.must(self.place, "reset", "--quiet", "--hard", "--no-recurse-submodules")
+        with self._registry() as git:
+            git.must(self._root, "worktree", "unlock", self.place)
         self._write_note({"into": self._git.checked_out(self._root)})
         return False
 
     def _take_up(self) -> bool:
         """Return whether what is there without a note can be gone on with; otherwise it is removed, or out of the way.
 
-        Git locks a worktree for as long as it makes it: nobody has worked in one that still is.
+        A worktree is locked for as long as it is being made: nobody has worked in one that still is.
         """
-        if (_content(f"{self._git_directory()}/locked") or b"").startswith(b"initializing"):
-            self._git.run(self._root, "worktree", "remove", "--force", "--force", self.place)
+        if (_content(f"{self._git_directory()}/locked") or b"").startswith(_BEING_MADE.encode()):
+            with self._registry() as git:
+                git.run(self._root, "worktree", "remove", "--force", "--force", self.place)
         elif self._is_ours():
             self._write_note({"into": self._git.checked_out(self._root)})
             return True
@@ -89,9 +100,14 @@ class Worktree:
             self._move_away()
         return False
 
+    @contextmanager
+    def _registry(self) -> Iterator[Git]:
+        """Give git that alone adds and removes worktrees: it fails on those that another is just adding or removing."""
+        with alone(self._registry_lock, TIMEOUT_S) as lock:
+            yield self._git.holding(lock)
+
     def _is_ours(self) -> bool:
         try:
-            self._refuse_strangers()
             self._refuse_other_branches()
         except AtmsError:
             return False
@@ -134,19 +150,25 @@ class Worktree:
         except OSError as error:
             raise AtmsError(f"cannot write {aside}: {error.strerror}", "check permissions and free space") from error
 
-    def _refuse_strangers(self) -> None:
-        """Refuse to go on in a directory from which git finds another repository, or another worktree of this one."""
-        found = self._git.run(self.place, "rev-parse", "--show-toplevel", "--path-format=absolute", "--git-common-dir")
-        top, _, common = said(found).partition("\n")
-        ours = self._git.must(self._root, "rev-parse", "--path-format=absolute", "--git-common-dir")
-        if found.exit_code != 0 or realpath(top) != realpath(self.place) or realpath(common) != realpath(ours):
+    def _refuse_strangers(self) -> str:
+        """Refuse to go on in a directory from which git finds another repository, or another worktree; return the branch in it."""
+        asked = ("--show-toplevel", "--git-common-dir", "--symbolic-full-name", "HEAD")
+        found = self._git.run(self.place, "rev-parse", "--path-format=absolute", *asked)
+        top, common, on = [*said(found).split("\n"), "", "", ""][:3]
+        if (
+            found.exit_code != 0
+            or realpath(top) != realpath(self.place)
+            or realpath(common) != self._git.common(self._root)
+        ):
             raise AtmsError(
                 f"{self.place} is not the worktree that it was",
                 f"save from it what you need, then: rm -rf {self.place} {self._note_file}",
             )
+        return on.removeprefix("refs/heads/") if on.startswith("refs/heads/") else ""
 
     def _refuse_other_branches(self) -> None:
-        on = self._git.checked_out(self.place)
+        """Refuse to go on with work that is not on the branch of its task, in another worktree, or in none."""
+        on = self._refuse_strangers()
         if on != self.branch:
             where = f"on the branch {on}" if on else "on no branch, or in the middle of a rebase"
             raise AtmsError(
@@ -359,9 +381,10 @@ class Worktree:
             "problem": None,
         }
         try:
+            if not isdir(self.place):
+                return facts
             if not self.is_whole():
                 return {**facts, "problem": "it was not made to the end"}
-            self._refuse_strangers()
             self._refuse_other_branches()
             return {**facts, "is_dirty": not self.is_clean(), "is_unmerged": not self._is_merged()}
         except AtmsError as error:
@@ -381,19 +404,21 @@ class Worktree:
         if isdir(self.place):
             # What is on another branch, or on none, is not on ours.
             try:
-                self._refuse_strangers()
                 self._refuse_other_branches()
             except AtmsError as error:
                 return error.message
-            ended = self._git.run(self._root, "worktree", "remove", self.place)
+            with self._registry() as git:
+                ended = git.run(self._root, "worktree", "remove", self.place)
             if ended.exit_code != 0:
                 return words(ended) if self.is_clean() else "something in it is not committed"
+        tip = self._tip()
+        if is_merged and tip is not None and self._is_in(tip, "HEAD"):
+            with self._registry() as git:
+                git.run(self._root, "branch", "--quiet", "-D", self.branch)
+        # Last, so that a branch that is still to go is found again.
         for file in (self.ready_file, self._note_file):
             with suppress(FileNotFoundError):
                 os.remove(file)
-        tip = self._tip()
-        if is_merged and tip is not None and self._is_in(tip, "HEAD"):
-            self._git.run(self._root, "branch", "--quiet", "-D", self.branch)
         return None
 
     def _tip(self) -> str | None:

@@ -12,7 +12,7 @@ from os.path import isdir, join
 from atms_cli.errors import AtmsError
 from atms_cli.system.alone import alone
 from atms_cli.system.gitcommand import TIMEOUT_S, Git
-from atms_cli.system.worktree import Worktree
+from atms_cli.system.worktree import LOCKS, Worktree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 #: Somebody else's git is given as long as one of ours.
 _LOCK_TIMEOUT_S = TIMEOUT_S
-_LOCKS = ".locks"
 #: Of merging, which no task can be called.
 _MERGING = ".merging"
 #: No file name may be longer on most systems, and something is put behind it.
@@ -72,7 +71,7 @@ class Worktrees:
     def merge(self, task: str, policy: str, message: str) -> JsonObject:
         """Bring the work on a task into the branch that is checked out in the workspace; return what came of it (worktree.py)."""
         with (
-            alone(join(self._directory, _LOCKS, _MERGING), _LOCK_TIMEOUT_S) as merging,
+            alone(join(self._directory, LOCKS, _MERGING), _LOCK_TIMEOUT_S) as merging,
             self._alone(task, merging) as tree,
         ):
             return tree.merge(policy, message)
@@ -90,11 +89,14 @@ class Worktrees:
             return reason
 
     def survey(self) -> list[JsonObject]:
-        """Return the worktrees that are there, each with `task` and its state (worktree.py)."""
-        with suppress(FileNotFoundError):
-            names = sorted(name for name in os.listdir(self._directory) if not name.startswith("."))
-            return [{"task": name, **self._state(name)} for name in names if isdir(join(self._directory, name))]
-        return []
+        """Return the worktrees that are there, or of which the removal was cut short, each with `task` and its state."""
+        try:
+            names = {name for name in os.listdir(self._directory) if not name.startswith(".")}
+        except FileNotFoundError:
+            return []
+        noted = {name.removesuffix(".json") for name in names if name.endswith(".json")}
+        there = {name for name in names if isdir(join(self._directory, name))}
+        return [{"task": name, **self._state(name)} for name in sorted(there | noted)]
 
     def _state(self, name: str) -> JsonObject:
         try:
@@ -133,7 +135,7 @@ class Worktrees:
         return Worktree(self._root, self._directory, task, git)
 
     def _lock_file(self, task: str) -> str:
-        return join(self._directory, _LOCKS, task)
+        return join(self._directory, LOCKS, task)
 
     @contextmanager
     def _alone(self, task: str, *held: int) -> Iterator[Worktree]:
