@@ -161,7 +161,10 @@ def test_a_timeout_ends_a_whole_tree_that_does_not_listen(repository: Atms) -> N
     assert all(map(is_gone, pids))
     assert f"✗ {one}  One  failed in " in answer.out
     task = atms.task(one)
-    assert (task["status"], task["reason"]) == ("failed", "ran longer than its timeout")
+    assert (task["status"], task["reason"]) == (
+        "failed",
+        "ran longer than its timeout, which is final (execution.on_timeout)",
+    )
 
 
 def test_a_second_loop_is_refused_and_told_of_the_first(repository: Atms) -> None:
