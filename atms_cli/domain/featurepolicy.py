@@ -38,6 +38,16 @@ def decide(document: JsonObject, since: str, now: str) -> tuple[list[Edit], list
     return edits, done
 
 
+def counts_time(document: JsonObject) -> bool:
+    """Return whether suggestions are waiting for which there is a time to approve them."""
+    config = document.get("workflow_config")
+    return (
+        isinstance(config, dict)
+        and bool(config.get("auto_reject_timeout_hours"))
+        and any(feature.get("status") == "suggested" for _, feature in numbered(document))
+    )
+
+
 def _judgement(config: JsonObject, feature: JsonObject, since: str, now: str) -> str | None:
     if status(feature) != "suggested":
         return None

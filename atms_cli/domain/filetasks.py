@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from atms_cli.domain.merge import Merge
     from atms_cli.domain.records import Fact, JsonObject, Task
 
+#: How conflicts about one of the file's tasks are called, before its id: whether it is done, and its priority.
+DONE, PRIORITY = "done.", "priority."
 _TEXTS = ("title", "description")
 _REMEMBERED = (*_TEXTS, "priority", "status")
 _DONE = ("completed", "implemented")
@@ -41,12 +43,14 @@ def merge_file_tasks(
         if task is None:
             continue
         if was != now:
-            found.tell(f"changed in the file: its task {own_id}", _fields(task, was, now))
+            found.tell(f"changed in the file: its task {own_id}", _fields(found, task, own_id, was, now))
             _merge_status(found, task, own_id, was, now)
         elif task["status"] == "completed" and text(now, "status") not in FINISHED:
             found.write_tasks.append(own_id)
         if task["status"] in CLOSED:
-            found.agree(f"tasks.{own_id}")
+            found.agree(f"{DONE}{own_id}")
+        if task["priority"] == FILE_PRIORITIES.get(text(now, "priority")):
+            found.agree(f"{PRIORITY}{own_id}")
     fresh = [task for task in file_tasks if text(task, "id") not in before and text(task, "id") not in ours]
     found.adopt += [task for task in fresh if _is_new_work(task)]
 
@@ -77,13 +81,15 @@ def _is_new_work(task: JsonObject) -> bool:
     return bool(text(task, "id")) and not is_derived and text(task, "status") not in FINISHED
 
 
-def _fields(task: Task, was: JsonObject, now: JsonObject) -> list[Fact]:
-    """Return the changes of a task; where both sides changed a text, the file's wins; a priority chosen here stays."""
+def _fields(found: Merge, task: Task, own_id: str, was: JsonObject, now: JsonObject) -> list[Fact]:
+    """Return the changes of a task: of texts that both sides changed, the file's win; of priorities, a person decides."""
     changes: JsonObject = {name: now[name] for name in _TEXTS if was.get(name) != now.get(name) and now.get(name)}
     if was.get("priority") != now.get("priority"):
-        level = FILE_PRIORITIES.get(text(now, "priority"))
-        if level is not None and task["priority"] == FILE_PRIORITIES.get(text(was, "priority"), "medium"):
+        level, before = FILE_PRIORITIES.get(text(now, "priority")), FILE_PRIORITIES.get(text(was, "priority"), "medium")
+        if level is not None and task["priority"] == before:
             changes["priority"] = level
+        elif level not in (None, before, task["priority"]):
+            found.dispute(f"{PRIORITY}{own_id}", {"base": before, "theirs": level, "ours": task["priority"]})
     return decisions.update(task, changes)
 
 
@@ -106,7 +112,7 @@ def _merge_status(found: Merge, task: Task, own_id: str, was: JsonObject, now: J
 def _finish(found: Merge, task: Task, own_id: str, before: str) -> None:
     """Complete a task that the file calls completed, unless gates have to judge it: then a person sees to that."""
     if found.is_judged(task):
-        found.dispute(f"tasks.{own_id}", {"base": before, "theirs": "completed", "ours": task["status"]})
+        found.dispute(f"{DONE}{own_id}", {"base": before, "theirs": "completed", "ours": task["status"]})
         return
     note = f"its task {own_id} in the file is completed"
     found.tell(note, decisions.complete(task, {"by": "the roadmap file", "note": note}, found.now))

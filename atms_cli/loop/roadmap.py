@@ -26,6 +26,8 @@ _AGAIN_S = 2.0
 #: How often to look even if nothing was noticed: file systems without notifications, and those that are shared.
 _LOOK_S = 30.0
 _LOOK_SHARED_S = 2.0
+#: How often to bring it in step even if nothing has changed: suggestions may have waited too long by then.
+_ANYWAY_S = 3600.0
 
 
 class Roadmap:
@@ -36,6 +38,7 @@ class Roadmap:
         self._report = report
         self._look_s = _LOOK_S if ws.network_file_system() is None else _LOOK_SHARED_S
         self._looked = -self._look_s
+        self._synced = -_ANYWAY_S
         self._seen: tuple[int, int, int] | None = None
         #: When changes began to come, and when they count as over.
         self._noticed: tuple[float, float] | None = None
@@ -76,8 +79,9 @@ class Roadmap:
         is_again, self._noticed, self._again_at = self._again_at is not None, None, None
         self._looked = self._ws.clock.monotonic()
         stamp = self._ws.roadmap_stamp()
-        if stamp is not None and (is_again or stamp != self._seen):
-            self._seen = stamp
+        is_due = is_again or self._looked - self._synced >= _ANYWAY_S
+        if stamp is not None and (is_due or stamp != self._seen):
+            self._seen, self._synced = stamp, self._looked
             self._try(featuresync.sync)
 
     def settle(self) -> None:

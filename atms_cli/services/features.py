@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from atms_cli.domain import breakdown, decisions, featureedits
 from atms_cli.domain import feature as features
+from atms_cli.domain.filetasks import DONE, PRIORITY
 from atms_cli.domain.moment import to_iso
 from atms_cli.errors import AtmsError, NotFoundError
 from atms_cli.services import evidence, featuresync
@@ -208,11 +209,12 @@ def _as_the_file_has_it(
         if name in waiting:
             pairs = zip(own, derived, strict=False)
             facts += [fact for task, draft in pairs for fact in decisions.update(task, {name: draft[name]})]
-    unjudged = [name for name in waiting if name.startswith("tasks.")]
-    if unjudged:
-        one = next(task for task in own if f"tasks.{task['metadata']['properties'].get('external_id')}" in unjudged)
-        raise AtmsError(
-            f"`{one['id']}` is completed in the file, but has not passed its gates",
-            f"run them: atms task done {one['id']}",
-        )
+    by_their_ids = {str(task["metadata"]["properties"].get("external_id")): task for task in own}
+    for name, sides in waiting.items():
+        task = by_their_ids.get(name.partition(".")[2])
+        if task is not None and name.startswith(PRIORITY):
+            facts += decisions.update(task, {"priority": sides["theirs"]})
+        elif task is not None and name.startswith(DONE):
+            words = f"`{task['id']}` is completed in the file, but has not passed its gates"
+            raise AtmsError(words, f"run them: atms task done {task['id']}")
     return facts

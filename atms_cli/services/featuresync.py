@@ -85,9 +85,22 @@ def sync(ws: Workspace) -> JsonObject:
         "created": [*created],
         "written": [*judged, *written],
         "changed": [*plan.changes()],
-        "conflicts": [*conflicts(plan.states if plan.is_empty() else ws.store.reading().features())],
+        "conflicts": [*conflicts(_states_after(ws.store.reading(), plan))],
         "problems": len(featureproblems.find(found)),
     }
+
+
+def _states_after(read: ReadModel, plan: Plan) -> list[FeatureState]:
+    """Return what is known of features now; only what was touched is asked for again."""
+    if plan.renames:
+        return read.features()
+    touched = {merge.feature for merge in plan.merges if merge.facts}
+    again = [state for state in map(read.feature, touched) if state is not None]
+    return sorted([*(state for state in plan.states if state["id"] not in touched), *again], key=_id)
+
+
+def _id(state: FeatureState) -> str:
+    return state["id"]
 
 
 def settle(ws: Workspace) -> JsonObject:
@@ -168,7 +181,7 @@ def _judge_suggestions(ws: Workspace) -> tuple[list[JsonObject], JsonObject]:
     """Do with suggestions what the file's own workflow_config says; return what that was, and the file as it is then."""
     found, now = document(ws), to_iso(ws.clock.now_ms())
     read = ws.store.reading()
-    if not read.history(_ROADMAP) and any(features.status(each) == "suggested" for each in features.listed(found)):
+    if featurepolicy.counts_time(found) and not read.history(_ROADMAP):
         with ws.store.writing(ws.actor) as tx:
             tx.record([("feature.watched", _ROADMAP, {"file": ws.roadmap.path})])
     since = _since(ws, ws.store.reading())

@@ -104,7 +104,19 @@ def test_a_broken_file_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         ws.loop.look()
         ws.time.advance(60)
+    # It is said again after an hour, and when the file changes.
     assert [each["text"] for each in ws.reports] == ["1:1: broken"]
+
+
+def test_suggestions_that_waited_too_long_are_found_by_a_loop_that_nobody_wakes() -> None:
+    ws = Watched()
+    ws.roadmap.document = {
+        "features": [{"id": "f1", "status": "suggested", "created_at": ws.time.now()}], "workflow_config": {"auto_reject_timeout_hours": 2},
+    }  # fmt: skip
+    for _ in range(5):
+        ws.loop.look()
+        ws.time.advance(3600)
+    assert ws.reports == [{"type": "feature", "feature": "f1", "from": "suggested", "to": "rejected"}]
 
 
 def test_without_a_file_there_is_nothing_to_do() -> None:

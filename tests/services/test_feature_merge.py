@@ -351,13 +351,47 @@ def test_a_task_that_the_file_calls_completed_is_unless_gates_have_to_judge_it()
     ws.define_gate("tests")
     document(ws)["tasks"][1]["status"] = "completed"
     assert sync(ws)["conflicts"] == [
-        {"feature": "f1", "field": "tasks.b", "base": "queued", "theirs": "completed", "ours": "queued"}
+        {"feature": "f1", "field": "done.b", "base": "queued", "theirs": "completed", "ours": "queued"}
     ]
     with pytest.raises(AtmsError, match="has not passed its gates"):
         features.resolve(ws, "f1", "file")
     finish(ws, two["id"])
     report = sync(ws)
     assert (report["conflicts"], [each["to"] for each in report["written"]]) == ([], ["implemented"])
+
+
+@pytest.mark.parametrize("take", ["file", "queue"])
+def test_a_priority_of_a_task_that_both_sides_chose_waits_for_a_person_too(take: str) -> None:
+    ws, (one,) = synced(feature(), tasks=[file_task("a.b")])
+    tasks.update(ws, [one["id"]], {"priority": "low"}, tags=[], untags=[])
+    document(ws)["tasks"][0]["priority"] = "urgent"
+    assert sync(ws)["conflicts"] == [
+        {"feature": "f1", "field": "priority.a.b", "base": "medium", "theirs": "critical", "ours": "low"}
+    ]
+    features.resolve(ws, "f1", take)
+    assert sync(ws)["conflicts"] == []
+    assert task(ws, one["id"])["priority"] == ("critical" if take == "file" else "low")
+
+
+def test_evidence_names_who_did_it_the_gates_and_the_commit() -> None:
+    ws, (one,) = synced(feature())
+    result: JsonObject = {
+        "merge": {"kind": "merged", "commit": "0123456789abcdef", "base": "f"},
+        "validation": {"passed": True, "gates": [{"name": "tests", "status": "passed"}, {"name": "lint", "status": "failed"}]},
+    }  # fmt: skip
+    with ws.store.writing("atms run") as tx:
+        tx.record(
+            [
+                ("task.started", one["id"], {"assigned_agent": "claude", "attempts": 1, "run": "r"}),
+                ("task.completed", one["id"], {"result": result, "run": "r"}),
+            ]
+        )
+    sync(ws)
+    written = document(ws)["features"][0]
+    assert written["implemented_by"] == "claude"
+    assert written["implementation_notes"] == (
+        f"completed by atms: {one['id']} (Implement: Export the list; gates passed: tests; commit 0123456789ab)"
+    )
 
 
 def test_the_last_task_that_the_file_completes_makes_its_feature_implemented_at_once() -> None:
