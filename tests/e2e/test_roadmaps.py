@@ -36,6 +36,7 @@ MAY_CHANGE = (
     "status",
     "updated_at",
     "implemented_date",
+    "implementation_date",
     "implemented_by",
     "implementation_notes",
     "completed_at",
