@@ -168,7 +168,7 @@ def diff(call: Call, file: o.FeatureFile = None) -> int:
     found = featuresync.diff(_workspace(call, file))
     open_ends = [each for name in ("new", "write", "change", "conflicts") for each in _list(found[name])]
     ids = list(dict.fromkeys(str(each["feature"]) for each in open_ends))
-    call.answer(found, ids, lambda: featuretext.differences(call, found) or "in step")
+    call.answer(found, ids, lambda: featuretext.differences(call, found))
     return EXIT_REFUSED if open_ends else 0
 
 

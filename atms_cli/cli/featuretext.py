@@ -109,7 +109,7 @@ def differences(call: Call, found: JsonObject) -> str:
             f"{call.style('+', 'green')} {feature}  {one_line(str(each['title']))}: {plural(len(tasks), 'task')}"
         )
     lines += [*_changes(call, found["change"]), *_writes(call, found["write"])]
-    lines += _conflicts(call, records(found["conflicts"]))
+    lines = [*lines, *_conflicts(call, records(found["conflicts"]))] or ["in step"]
     lines += [f"{call.style('!', 'yellow')} {each['path']} {each['problem']}" for each in records(found["problems"])]
     return "\n".join(lines)
 

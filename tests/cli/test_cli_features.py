@@ -113,6 +113,7 @@ def test_what_is_odd_in_a_file_is_listed_with_its_place(repository: Atms) -> Non
     assert atms("feature", "sync", "-q").err == ""
     assert atms("feature", "sync").err == "2 odd in the file; see: atms feature diff\n"
     assert atms("feature", "diff").lines == [
+        "in step",
         "! features[1].id is `f1`, as of features[0]; only the first one counts", "! tasks[0].feature_id is `gone`, which no feature has",
     ]  # fmt: skip
     found: Any = atms.json("feature", "diff")["problems"]
