@@ -66,6 +66,9 @@ def _guarded(arguments: list[str]) -> int:
 
 def _blame(error: Exception, arguments: list[str]) -> int:
     """Say what the surroundings do not let us do; anything else is a bug."""
+    if isinstance(error.__cause__, KeyboardInterrupt):
+        # Python 3.11 makes a RuntimeError of an interrupt that comes while a class is being made.
+        return EXIT_INTERRUPTED
     if isinstance(error, OSError) and _is_of_the_surroundings(error):
         where = f"{error.filename}: " if error.filename else ""
         _tell(AtmsError(f"{where}{error.strerror}", "check permissions and free space"), arguments)

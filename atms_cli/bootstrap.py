@@ -177,6 +177,28 @@ class OpenWorkspace:
         return Git(self.root, self.environ)
 
     @property
+    def snapshots(self) -> ports.Snapshots:
+        """Return what is staged or committed, apart from everything else in the tree."""
+        from atms_cli.system.snapshot import Snapshots
+
+        return Snapshots(self.tree, join(self.directory, paths.STAGED), self.environ)
+
+    @property
+    def hook_files(self) -> ports.HookFiles:
+        """Return git's hooks of the repository that the tree belongs to."""
+        from atms_cli.system.hookfiles import HookFiles
+
+        return HookFiles(self.tree, self.environ)
+
+    def at(self, tree: str, environ: Mapping[str, str]) -> OpenWorkspace:
+        """Return this workspace with other files for gates to judge, and with more variables for them."""
+        from copy import copy
+
+        other = copy(self)
+        other.tree, other.environ = tree, {**self.environ, **environ}
+        return other
+
+    @property
     def replication(self) -> ports.Replication:
         """Return the journal as other clones see it."""
         from atms_cli.store.replication import Replication

@@ -118,6 +118,7 @@ OTHER = (
     "gate results --limit 50",
     "gate stats quick",
     "gate baseline",
+    "hook run pre-commit",
     "config get queue.ageing",
     "config set queue.ageing {number}h --workspace {aside}",
     "config unset gates.{gate} --workspace {aside}",
@@ -145,6 +146,8 @@ SKIPPED = {
     "feature fail": "as `feature implement`",
     "feature resolve": "needs a conflict",
     "feature watch": "goes on until it is interrupted",
+    "gate install-hook": "asks git where",
+    "gate uninstall-hook": "asks git where",
 }
 _STAGES: dict[str, tuple[str, ...]] = {
     "queued": (), "draft": ("draft",), "started": ("started",), "failed": ("started", "failed"),

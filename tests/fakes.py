@@ -25,7 +25,18 @@ if TYPE_CHECKING:
     from atms_cli.domain.records import Edit, Event, Fact, Gate, JsonObject, Task
     from atms_cli.domain.redaction import Redactor
     from atms_cli.domain.thresholds import Baseline
-    from atms_cli.ports import Clock, Compaction, Ids, Replication, Repository, Store, TaskFilter, Transaction
+    from atms_cli.ports import (
+        Clock,
+        Compaction,
+        HookFiles,
+        Ids,
+        Replication,
+        Repository,
+        Snapshots,
+        Store,
+        TaskFilter,
+        Transaction,
+    )  # fmt: skip
     from atms_cli.store.eventstore import EventStore
 
 #: 2026-01-02T03:04:05.000Z
@@ -188,6 +199,9 @@ class FakeRunFiles:
     def write(self, run: str, name: str, text: str) -> str:
         self.files[self.path(run, name)] = text
         return self.path(run, name)
+
+    def write_bytes(self, run: str, name: str, content: bytes) -> str:
+        return self.write(run, name, content.decode())
 
     def path(self, run: str, name: str) -> str:
         return f"/nowhere/runs/{run}/{name}"
@@ -438,6 +452,70 @@ class FakeSettings:
             self._config["gates"][name] = {**GATE_DEFAULTS, "name": name, **fields}  # type: ignore[typeddict-item]
 
 
+class FakeHookFiles:
+    """Hooks in a dictionary: path to content, whether git would run it, whether it is a link."""
+
+    def __init__(self) -> None:
+        self.git = "git version 2.39.5"
+        self.place = "/nowhere/.git/hooks"
+        self.private, self.shared = True, False
+        self.where = ""
+        self.lefthook_file: tuple[str, str] | None = None
+        self.settings: dict[str, str] = {}
+        self.files: dict[str, tuple[bytes, bool, bool]] = {}
+
+    def version(self) -> str:
+        return self.git
+
+    def directory(self) -> str:
+        return self.place
+
+    def is_private(self, directory: str) -> bool:
+        assert directory == self.place
+        return self.private
+
+    def is_shared(self, directory: str) -> bool:
+        assert directory == self.place
+        return self.shared
+
+    def origin(self) -> str:
+        return self.where
+
+    def lefthook(self, mention: str) -> tuple[str, bool] | None:
+        return (self.lefthook_file[0], mention in self.lefthook_file[1]) if self.lefthook_file else None
+
+    def program(self) -> str | None:
+        return "/opt/bin/atms"
+
+    def configured(self, name: str) -> str | None:
+        return self.settings.get(name)
+
+    def configure(self, name: str, value: str) -> None:
+        self.settings[name] = value
+
+    def forget(self, section: str) -> None:
+        self.settings = {name: value for name, value in self.settings.items() if not name.startswith(f"{section}.")}
+
+    def read(self, path: str) -> tuple[bytes, bool, bool] | None:
+        return self.files.get(path)
+
+    def make(self, path: str, content: bytes) -> None:
+        self.files[path] = (content, True, False)
+
+    def rewrite(self, path: str, content: bytes) -> None:
+        self.files[path] = (content, *self.files[path][1:])
+
+    def set_aside(self, path: str, aside: str) -> None:
+        assert aside not in self.files
+        self.files[aside] = self.files[path]
+
+    def put_back(self, aside: str, path: str) -> None:
+        self.files[path] = self.files.pop(aside)
+
+    def remove(self, path: str) -> None:
+        del self.files[path]
+
+
 class FakeWorkspace:
     """A workspace in memory; `acting_as` gives the same one to somebody else."""
 
@@ -468,6 +546,7 @@ class FakeWorkspace:
         self.baselines = FakeBaselines()
         #: None: git knows nothing of the files.
         self.files: FakeCheckout | None = None
+        self.hooks = FakeHookFiles()
         self.plugged: dict[str, Mapping[str, object]] = {}
 
     def acting_as(self, agent: str | None) -> FakeWorkspace:
@@ -479,6 +558,19 @@ class FakeWorkspace:
     @property
     def repository(self) -> Repository:
         raise NotImplementedError("there is no git in memory")
+
+    @property
+    def snapshots(self) -> Snapshots:
+        raise NotImplementedError("there is no git in memory")
+
+    @property
+    def hook_files(self) -> HookFiles:
+        return self.hooks
+
+    def at(self, tree: str, environ: Mapping[str, str]) -> FakeWorkspace:
+        other = copy.copy(self)
+        other.tree, other.environ = tree, {**self.environ, **environ}
+        return other
 
     @property
     def replication(self) -> Replication:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from atms_cli.cli.call import environment, many
+from atms_cli.cli.githooks import install_hook, uninstall_hook
+from atms_cli.domain import hooks
 from atms_cli.errors import EXIT_GATES_FAILED, UsageError
 
 TYPE_CHECKING = False
@@ -11,6 +13,10 @@ if TYPE_CHECKING:
 
     from atms_cli.cli import options as o
     from atms_cli.cli.call import Call
+
+__all__ = [
+    "add", "baseline", "install_hook", "list_", "remove", "results", "run", "show", "stats", "uninstall_hook",
+]  # fmt: skip
 
 
 def add(
@@ -116,6 +122,10 @@ def run(
 
     _check_stages([stage] if stage else [])
     published = publishing.wanted(many(report))
+    if stage in hooks.TREE_STAGES and not names and task is None:
+        from atms_cli.cli.judging import judge
+
+        return judge(call, stage, base=base, reuses=not no_cache, is_verbose=verbose, published=published)
     ws = call.workspace
     chosen, about = service.select(ws, many(names), stage, task)
     scope = service.scope(

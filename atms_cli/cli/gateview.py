@@ -108,6 +108,8 @@ def summary(call: Call, verdict: Verdict) -> str:
         return call.style("all that is missing is a review", "yellow")
     if failed:
         return "\n" + call.style(f"{len(failed)} of {total} gates failed", "red")
+    if not verdict["passed"]:
+        return call.style("not passed: something else was judged", "red")
     counts = [(sum(it["status"] == status for it in verdict["gates"]), word) for status, word in _APART.items()]
     apart = "".join(f", {number} {word}" for number, word in counts if number)
     return call.style(f"all {total} gates passed{apart}" if total > 1 else f"the gate passed{apart}", "green")
@@ -116,8 +118,12 @@ def summary(call: Call, verdict: Verdict) -> str:
 class Watch:
     """What a person sees of gates while they run: results as they come, and what they print or which are at work."""
 
-    def __init__(self, call: Call, chosen: Sequence[Gate], task: Task | None, *, is_verbose: bool) -> None:
+    def __init__(
+        self, call: Call, chosen: Sequence[Gate], task: Task | None, *, is_verbose: bool, tree: str | None = None
+    ) -> None:
         self._call = call
+        #: Where gates find the files, if that is a copy: what they print is shown with the places that people know.
+        self._copied = tree if tree and tree != call.workspace.tree else None
         self._is_loud = not call.json and not call.quiet
         self._total = len(chosen)
         self._is_alone = len(chosen) == 1
@@ -186,7 +192,7 @@ class Watch:
         return self._printers[log]
 
     def _print_lines(self, head: str, piece: bytes) -> None:
-        for each in prose(piece.decode(errors="replace")).splitlines():
+        for each in self._shown(piece.decode(errors="replace")):
             self._call.out(head + each)
 
     def close(self, verdict: Verdict) -> None:
@@ -205,5 +211,10 @@ class Watch:
     def _show_tail(self, name: str, log: str) -> None:
         run_directory, _, file = log.rpartition("/")
         tail = self._call.workspace.run_files.tail(run_directory.rpartition("/")[2], file, _TAIL_LINES)
-        lines = [f"  {each}" for each in tail.splitlines()]
+        lines = [f"  {each}" for each in self._shown(tail)]
         self._call.out("\n".join([f"\n{self._call.style(name, 'bold')} ({log})", *lines]))
+
+    def _shown(self, text: str) -> list[str]:
+        """Return the lines of what a gate printed."""
+        known = text.replace(self._copied, self._call.workspace.tree) if self._copied else text
+        return prose(known).splitlines()

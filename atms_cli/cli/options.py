@@ -8,7 +8,7 @@ from typer import Argument, Option
 
 from atms_cli.domain import agent as agents
 from atms_cli.domain import gate as gates
-from atms_cli.domain import gatehistory
+from atms_cli.domain import gatehistory, hooks
 from atms_cli.domain import task as tasks
 from atms_cli.domain.detection import TEMPLATES
 from atms_cli.domain.feature import CATEGORIES as FEATURE_CATEGORIES
@@ -416,6 +416,11 @@ GateInputs = Annotated[
 ]
 Stage = Annotated[
     str | None, Option("--stage", metavar="STAGE", help="The gates of this stage: " + ", ".join(gates.STAGES) + ".")
+]
+HookStage = Annotated[str, Argument(metavar="STAGE", help="One of: " + ", ".join(hooks.STAGES) + ".")]
+HookArguments = Annotated[list[str] | None, Argument(metavar="[ARG]...", help="What git gives to this hook.")]
+HookStages = Annotated[
+    list[str] | None, Option("--stage", metavar="STAGE", help="One of: " + ", ".join(hooks.STAGES) + "; repeatable.")
 ]
 TaskOption = Annotated[str | None, Option("--task", metavar="ID", help="The gates that judge this task.")]
 OnlyChanged = Annotated[bool, Option("--changed", help="Only what has changed since the last commit; see also --base.")]

@@ -33,7 +33,11 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
             "stats", "watch",
         ),
     ),
-    "gate": ("atms_cli.cli.gate", ("add", "list_", "show", "remove", "run", "results", "stats", "baseline")),
+    "gate": (
+        "atms_cli.cli.gate",
+        ("add", "list_", "show", "remove", "run", "results", "stats", "baseline", "install_hook", "uninstall_hook"),
+    ),
+    "hook": ("atms_cli.cli.hook", ("run",)),
     "config": ("atms_cli.cli.config", ("get", "set_", "unset", "list_", "path", "validate", "schema")),
 }  # fmt: skip
 #: Commands without a group.

@@ -88,6 +88,11 @@ if TYPE_CHECKING:
 
         file: str | None
 
+    class HookSettings(TypedDict):
+        """How git hooks run gates."""
+
+        tree: str  # where gates find the files: auto, copy or working (domain/hooks.py)
+
     class Config(TypedDict):
         """All settings; times in seconds."""
 
@@ -97,6 +102,7 @@ if TYPE_CHECKING:
         claims: Claims
         budget: Budget
         features: FeatureSettings
+        hooks: HookSettings
         gates: dict[str, Gate]
         agents: dict[str, JsonObject]
         drivers: dict[str, JsonObject]  # kinds of agents beyond those built in (domain/driver.py)
@@ -171,6 +177,7 @@ def default() -> Config:
             "prices": {},
         },
         "features": {"file": None},
+        "hooks": {"tree": "auto"},
         "gates": {},
         "agents": {},
         "drivers": {},

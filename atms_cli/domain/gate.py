@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from atms_cli.domain import conditions, globs
+from atms_cli.domain import conditions, globs, hooks
 from atms_cli.domain.attempt import describe
 from atms_cli.domain.graph import closure, find_path
 from atms_cli.errors import CycleError, NotFoundError, UsageError
@@ -19,7 +19,7 @@ REVIEW = "review"
 KINDS = (
     "lint", "format", "types", "test", "coverage", "security", "performance", "build", "docs", REVIEW, "custom",
 )  # fmt: skip
-STAGES = ("task", "pre-commit", "pre-push", "ci", "manual")
+STAGES = ("task", *hooks.STAGES, "ci", "manual")
 #: Kinds whose result follows from the files alone. What the others find may depend on the day, the machine, or on what
 #: they leave behind: they are cached if the gate says so.
 CACHED_KINDS = ("lint", "format", "types", "test", "coverage", "docs")

@@ -327,6 +327,7 @@ class Verdict(TypedDict):
 
     passed: bool
     gates: list[GateResult]
+    notes: NotRequired[list[str]]  # of a hook: what else is to be said of what was judged
 
 
 class FeatureState(TypedDict):

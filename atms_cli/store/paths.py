@@ -29,6 +29,8 @@ COMPILED_CONFIG = "config.json"
 RUNS = "runs"
 WORKTREES = "worktrees"
 GATE_PASSES = "gate-passes"
+#: Copies of what is committed or pushed, while gates judge them.
+STAGED = "staged"
 BACKUPS = "backups"
 OUTPUT = "output.log"
 PROMPT = "prompt.md"

@@ -53,11 +53,15 @@ class RunDirectories:
 
     def write(self, run: str, name: str, text: str) -> str:
         """Write a file of a run, so that whoever reads it finds it whole, and return its path."""
+        # An agent may say what is no character, such as half of a pair.
+        return self.write_bytes(run, name, text.encode(errors="replace"))
+
+    def write_bytes(self, run: str, name: str, content: bytes) -> str:
+        """Write a file of a run byte for byte, and return its path."""
         path = join(self.prepare(run), name)
         try:
-            # An agent may say what is no character, such as half of a pair.
-            with open(f"{path}.new", "w", encoding="utf-8", errors="replace", opener=_open_private) as file:
-                file.write(text)
+            with open(f"{path}.new", "wb", opener=_open_private) as file:
+                file.write(content)
             os.replace(f"{path}.new", path)
         except OSError as error:
             raise AtmsError(f"cannot write {path}: {error.strerror}", "check permissions and free space") from error

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from atms_cli.domain.records import JsonObject
 
 #: Raise it when compiled settings mean something else, so that old ones are compiled anew.
-_COMPILED_VERSION = 8
+_COMPILED_VERSION = 9
 #: The newest version of atms.yaml that this program knows.
 _VERSION = 1
 

