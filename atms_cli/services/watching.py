@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from atms_cli.domain import budget, watching
+from atms_cli.domain import budget, streams, watching
 from atms_cli.domain.budget import Spent
 from atms_cli.domain.hearing import Hearing
 from atms_cli.domain.moment import to_iso, to_ms
@@ -158,7 +158,9 @@ class Watch:
         self._listen_to_session(each)
         report = each.hearing.report
         each.usage = drivers.used_up(self._ws, start.agent, each.driver, report, each.before)
-        if report.steps != each.steps:
+        # Of who tells nothing of what it does, any output may be progress.
+        is_mute = not streams.has_terminal_event(each.driver["stream"])
+        if report.steps != each.steps or (is_mute and each.hearing.offset != before[0]):
             each.steps, each.moved_at = report.steps, self._ws.clock.monotonic()
         return before != (each.hearing.offset, each.usage)
 

@@ -155,7 +155,7 @@ def real(repository: Atms, programs: Path, model: Model, tmp_path: Path) -> Atms
     return atms
 
 
-def _gemini(atms: Atms) -> list[str]:
+def _gemini(atms: Atms, *parts: Mapping[str, object]) -> list[str]:
     def answer(part: Mapping[str, object]) -> str:
         candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}
         usage = {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15}
@@ -164,7 +164,7 @@ def _gemini(atms: Atms) -> list[str]:
         )
 
     call = {"functionCall": {"name": "write_file", "args": {"file_path": "done.txt", "content": "hello"}}}
-    answers = atms.write("answers.jsonl", f"{answer(call)}\n{answer({'text': 'ready'})}\n")
+    answers = atms.write("answers.jsonl", "".join(f"{answer(part)}\n" for part in parts or (call, {"text": "ready"})))
     return ["--model", "gemini-2.5-flash", "--arg=--fake-responses", f"--arg={answers}"]
 
 
@@ -195,6 +195,17 @@ def test_a_task_is_done_and_after_a_gate_its_session_goes_on(real: Atms, model: 
     assert {attempt["usage"]["input_tokens"] for attempt in task["attempt_list"]} == {20 if kind == "gemini" else 10}
     if kind == "gemini":
         assert (real.root / "done.txt").read_text() == "hello"
+
+
+def test_gemini_is_stopped_in_the_middle_of_its_turn(real: Atms) -> None:
+    call = {"functionCall": {"name": "run_shell_command", "args": {"command": "sleep 600"}}}
+    real("agent", "register", "gemini", "--kind", "gemini", "--approval", "full", *_gemini(real, call))
+    real("config", "set", "budget.attempt_tokens", "15")
+    one = real.add("Wait for ever")
+    real("run", "--drain", code=8)
+    task = real.task(one)
+    assert task["reason"] == "gemini: the attempt's budget is used up: 15 of 15 tokens are used up"
+    assert [each["usage"]["input_tokens"] for each in task["attempt_list"]] == [10]
 
 
 def test_claude_is_not_logged_in(real: Atms) -> None:

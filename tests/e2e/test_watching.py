@@ -246,7 +246,7 @@ def test_what_a_cancelled_attempt_has_cost_is_on_record(stage: Stage) -> None:
 
 def test_output_without_progress_is_stopped_and_tried_again_as_stalled(stage: Stage) -> None:
     atms = stage.atms
-    atms.settings((SETTINGS % "").replace("jobs: 4", "jobs: 4, idle: 1500ms"))
+    atms.settings((SETTINGS % "").replace("jobs: 4", "jobs: 4, idle: 2s, max_attempts: 20"))
     one = stage.task("One")
     stage.run("--drain")
     stage.say(one, INIT, message(1, 10, "wait for ever"))
@@ -259,12 +259,12 @@ def test_output_without_progress_is_stopped_and_tried_again_as_stalled(stage: St
 
     atms.until(is_retried, "the end of its patience")
     assert stage.reports("retried")[0]["reason"] == (
-        "attempt 1 of 3: clara: stalled: no progress for 1.5s; the last was: Bash: wait for ever"
+        "attempt 1 of 20: clara: stalled: no progress for 2.0s; the last was: Bash: wait for ever"
     )
     stage.say(one, message(2, 10), RESULT, "exit 0")
     stage.end(0)
     assert atms.statuses() == {one: "completed"}
-    stalled, done = attempts_of(atms, one)
+    stalled, *_, done = attempts_of(atms, one)
     assert (stalled["phase"], stalled["usage"]["input_tokens"], done["phase"]) == ("stalled", 10, "succeeded")
     assert stage.reports("retried")[0]["phase"] == "stalled"
     assert "(stalled)" in atms("log", one).out

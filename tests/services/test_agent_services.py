@@ -749,6 +749,23 @@ def test_a_sign_of_progress_gives_as_much_time_again(ws: FakeWorkspace, sign: An
     assert len(watch.look(NO_LIMIT)[0]) == 1
 
 
+def test_of_an_agent_without_events_output_is_progress(ws: FakeWorkspace) -> None:
+    agents.remove(ws, "clara")
+    ws.config["drivers"]["helper"] = {"argv": ["helper"]}
+    ws.config["agents"]["hans"] = {"kind": "helper"}
+    ws.config["execution"]["idle"] = 60.0
+    add(ws)
+    begun = launched(ws)
+    watch = watching.Watch(ws)
+    watch.begin(begun)
+    for _ in range(3):
+        ws.time.advance(50)
+        ws.run_files.files[ws.run_files.path(begun.run, attempts.OUTPUT)] += "still here\n"
+        assert watch.look(NO_LIMIT)[0] == []
+    ws.time.advance(60)
+    assert len(watch.look(NO_LIMIT)[0]) == 1
+
+
 def test_what_is_said_of_progress_can_be_read_while_it_runs(ws: FakeWorkspace) -> None:
     begun, _ = watched(ws)
     progress.say(ws, begun.task["id"], 40, "half of it", None)
