@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from atms_cli.cli.call import Call
     from atms_cli.domain.records import GateResult
 
+#: Mark and style of each status.
 MARKS = {
     "passed": ("✓", "green"), "failed": ("✗", "red"), "timeout": ("✗", "red"), "error": ("✗", "red"), "skipped": ("–", "dim"),
     "waiting": ("◑", "yellow"),

@@ -74,9 +74,10 @@ def tidied(report: JsonObject) -> str:
 
 
 def _gate(call: Call, report: JsonObject) -> str:
-    passed = report["status"] == "passed"
-    mark, style = ("✓", "green") if passed else ("✗", "red")
-    reason = "" if passed else f": {report['reason']}"
+    from atms_cli.cli.gatelines import MARKS
+
+    mark, style = MARKS[str(report["status"])]
+    reason = f": {one_line(str(report['reason']))}" if report["reason"] else ""
     return f"  {call.style(mark, style)} {report['task']}  gate {report['gate']} {report['status']}{reason}"
 
 

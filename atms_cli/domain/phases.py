@@ -28,7 +28,7 @@ _ENDS = {
     "task.cancelled": "cancelled",
     "task.released": "released",
     "task.lease_expired": "released",
-    "task.review_requested": "failed",
+    "task.review_requested": "succeeded",
 }
 #: How a command ended, where that is a phase of its own (system/launch.py).
 _OUTCOMES = {"timed_out": "timed_out", "stalled": "stalled", "put_back": "released"}
@@ -57,10 +57,13 @@ def along(events: Iterable[Event]) -> Iterator[tuple[str | None, str | None]]:
 
 
 def _ended(kind: str, data: Mapping[str, object]) -> str | None:
+    result = data.get("result")
+    if kind == "task.review_requested":
+        # What conflicts has not come back; of what a person has to approve all else has passed.
+        return "failed" if isinstance(result, dict) and "merge" in result else "succeeded"
     if kind not in ("task.failed", "task.retried"):
         return _ENDS.get(kind)
     if kind == "task.retried" and "attempts" in data:
         # It was put back uncounted.
         return "released"
-    result = data.get("result")
     return of_end("failed", result.get("status") if isinstance(result, dict) else None)

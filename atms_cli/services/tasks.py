@@ -154,7 +154,7 @@ def _attempts(ws: Workspace, task: Task, history: Sequence[Event]) -> list[JsonO
     found: list[JsonObject] = []
     for attempt in attempts:
         known: JsonObject = {**attempt}  # type: ignore[dict-item]  # JSON throughout
-        if attempt["status"] == "running":
+        if attempt["status"] == "running" and task["status"] in tasks.ACTIVE:
             known |= {"phase": progress.phase(ws, task), "progress": progress.of(ws, attempt["run"])}
         else:
             known["phase"] = last.get(attempt["run"]) or phases.of_end(attempt["status"], None)

@@ -223,6 +223,7 @@ def test_work_waits_for_a_person(project: Atms, isolation: str) -> None:
     one = atms.add("Rotate", "--command", "echo 2 > new.txt", "-c", "security")
     assert f"atms task approve {one}" in atms("run", "--drain", "--progress", "plain", code=8).out
     assert atms.task(one)["status"] == "review"
+    assert [attempt["phase"] for attempt in atms.task(one)["attempt_list"]] == ["succeeded"]
     agent = {"ATMS_AGENT": "robot"}
     assert "agents cannot approve work" in atms("task", "approve", one, code=1, env=agent).err
     atms("task", "done", one, env=agent)
