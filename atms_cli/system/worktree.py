@@ -13,11 +13,12 @@ import json
 import os
 import shutil
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from os.path import dirname, exists, isdir, join, lexists, realpath
 
 from atms_cli.errors import AtmsError
 from atms_cli.system.alone import alone
+from atms_cli.system.conflicts import content, has_markers, state_of
+from atms_cli.system.fastforward import move_on
 from atms_cli.system.gitcommand import TIMEOUT_S, said, words
 
 TYPE_CHECKING = False
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from atms_cli.domain.records import JsonObject
     from atms_cli.system.gitcommand import Git
 
-_BEGINS, _ENDS = b"<<<<<<< ", b">>>>>>> "
-_GONE = "gone"
 #: Where locks lie, and that of git's list of worktrees, which no task can be called.
 LOCKS, _REGISTRY = ".locks", ".registry"
 #: The reason of git's own lock on a worktree that it makes.
@@ -90,7 +89,7 @@ class Worktree:
 
         A worktree is locked for as long as it is being made: nobody has worked in one that still is.
         """
-        if (_content(f"{self._git_directory()}/locked") or b"").startswith(_BEING_MADE.encode()):
+        if (content(f"{self._git_directory()}/locked") or b"").startswith(_BEING_MADE.encode()):
             with self._registry() as git:
                 git.run(self._root, "worktree", "remove", "--force", "--force", self.place)
         elif self._is_ours():
@@ -116,10 +115,7 @@ class Worktree:
     def _git_directory(self) -> str:
         """Return where git keeps what it knows of this worktree, as its `.git` says."""
         return (
-            (_content(join(self.place, ".git")) or b"")
-            .decode(errors="surrogateescape")
-            .removeprefix("gitdir: ")
-            .strip()
+            (content(join(self.place, ".git")) or b"").decode(errors="surrogateescape").removeprefix("gitdir: ").strip()
         )
 
     def _move_away(self) -> None:
@@ -233,7 +229,7 @@ class Worktree:
         return [
             name
             for name in sorted({*conflicts, *unmerged})
-            if _has_markers(join(top, name)) or (name in unmerged and _state(join(top, name)) == conflicts.get(name))
+            if has_markers(join(top, name)) or (name in unmerged and state_of(join(top, name)) == conflicts.get(name))
         ]
 
     def _unmerged(self) -> list[str]:
@@ -295,47 +291,10 @@ class Worktree:
         return self._git.run(self._root, "diff", "--quiet", target, tip).exit_code == 0
 
     def _move_on(self, into: str, target: str, commit: str) -> JsonObject:
-        """Move the branch of the workspace on to a commit, with its files, as a person would."""
-        try:
-            detail = self._fast_forward(target, commit)
-        except AtmsError as error:
-            detail = error.message
-        # Whatever it said, also a hook afterwards that failed or never ended: this is what counts.
-        if self._git.must(self._root, "rev-parse", "HEAD") == commit:
+        detail = move_on(self._git, self._root, target, commit)
+        if detail is None:
             return {"kind": "merged", "into": into, "commit": commit, "base": target}
-        if self._git.run(self._root, "diff", "--cached", "--quiet", commit).exit_code == 0:
-            # A hook forbade it when the files had been changed already.
-            self._git.run(self._root, "read-tree", "-m", "-u", commit, target)
         return {"kind": "refused", "into": into, "branch": self.branch, "detail": detail}
-
-    def _fast_forward(self, target: str, commit: str) -> str:
-        move = ("merge", "--quiet", "--ff-only", commit)
-        ended = self._git.run_with_hooks(self._root, *move)
-        moved = self._half_moved(target, commit) if ended.exit_code != 0 else []
-        if moved:
-            # They are as they will be; only the index does not know it.
-            top = self._git.must(self._root, "rev-parse", "--show-toplevel")
-            self._git.must(top, "reset", "--quiet", commit, "--", *moved)
-            ended = self._git.run_with_hooks(self._root, *move)
-            if ended.exit_code != 0:
-                self._git.must(top, "reset", "--quiet", target, "--", *moved)
-        return words(ended)
-
-    def _half_moved(self, target: str, commit: str) -> list[str]:
-        """Return the files that are as in a commit already, because a git was killed while it moved on to it."""
-        changed = {*self._git.names(self._root, "diff", "--name-only", "-z", "--no-renames", target, commit)}
-        top = self._git.must(self._root, "rev-parse", "--show-toplevel")
-        status = self._git.names(top, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
-        # What somebody has told the index is not ours.
-        names = [line[3:] for line in status if line[0] in " ?" and line[3:] in changed]
-        return [name for name in names if self._is_as_in(top, name, commit)]
-
-    def _is_as_in(self, top: str, name: str, commit: str) -> bool:
-        wanted = self._git.run(top, "rev-parse", "--verify", "--quiet", f"{commit}:{name}")
-        if not lexists(join(top, name)):
-            return wanted.exit_code != 0
-        present = self._git.run(top, "hash-object", "--", name)
-        return wanted.exit_code == 0 and present.exit_code == 0 and said(present) == said(wanted)
 
     # Catching up
 
@@ -349,7 +308,7 @@ class Worktree:
         files = self._unmerged()
         if not files:
             return {"kind": "refused", "into": into, "branch": self.branch, "detail": words(ended)}
-        states = {name: _state(join(realpath(self.place), name)) for name in files}
+        states = {name: state_of(join(realpath(self.place), name)) for name in files}
         self._write_note({**self.note(), "conflicts": states})
         return {"kind": "conflict", "into": into, "files": files, "text": self._git.must(self.place, "diff")}
 
@@ -456,22 +415,3 @@ class Worktree:
 def branch(task: str) -> str:
     """Return the branch of a task."""
     return f"atms/{task}"
-
-
-def _content(path: str) -> bytes | None:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError:
-        return None
-
-
-def _state(path: str) -> str:
-    content = _content(path)
-    return _GONE if content is None else sha256(content).hexdigest()
-
-
-def _has_markers(path: str) -> bool:
-    """Return whether a file has both ends of a conflict; a line of `=` alone is a heading as well."""
-    lines = (_content(path) or b"").split(b"\n")
-    return any(line.startswith(_BEGINS) for line in lines) and any(line.startswith(_ENDS) for line in lines)
