@@ -24,7 +24,7 @@ class Chores:
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
         self._threads = 0
-        self._waiting: SimpleQueue[tuple[Callable[[], Callable[[], None]]]] = SimpleQueue()
+        self._waiting: SimpleQueue[Callable[[], Callable[[], None]]] = SimpleQueue()
         self._done: deque[Callable[[], None]] = deque()
         self._open = 0
         self._reader, self._writer = os.pipe()
@@ -34,7 +34,7 @@ class Chores:
     def give(self, act: Callable[[], _T], then: Callable[[_T | AtmsError], None]) -> None:
         """Have something done, and then something with what came of it, or with the error."""
         self._open += 1
-        self._waiting.put((lambda: _attempted(act, then),))
+        self._waiting.put(lambda: _attempted(act, then))
         if self._threads < min(self._open, self._at_once):
             self._threads += 1
             # It dies with the loop: what it has begun in git goes on, and keeps its locks.
@@ -59,7 +59,7 @@ class Chores:
 
     def _work(self) -> None:
         while True:
-            (act,) = self._waiting.get()
+            act = self._waiting.get()
             self._done.append(act())
             # A full pipe wakes the loop as well.
             with suppress(BlockingIOError):
