@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from atms_cli import ports
     from atms_cli.domain.config import Config
+    from atms_cli.domain.records import JsonObject
     from atms_cli.store.eventstore import EventStore
 
 
@@ -237,6 +238,12 @@ class OpenWorkspace:
         from atms_cli.system.plugins import driver
 
         return driver(kind)
+
+    def allow_stop(self, document: JsonObject) -> None:
+        """Tell the original's stop hook to let a session end, once (store/stopflag.py)."""
+        from atms_cli.store.stopflag import write
+
+        write(self.root, document)
 
     def trust(self, home: str, where: Sequence[str], directory: str) -> None:
         """Name a directory, which a worktree is or has, among those that a coding agent works in unasked (store/trusting.py)."""

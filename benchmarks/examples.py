@@ -126,6 +126,7 @@ OTHER = (
     "config path",
     "config validate",
     "config schema",
+    "api get-task-stats",
 )
 HELP = ("--help", "{group} --help", "task add --help", "status --help", "gate run --help")
 #: What goes through all tasks, as its purpose is; it is measured with few.

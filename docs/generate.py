@@ -12,6 +12,8 @@ from typer.core import TyperArgument, TyperOption
 from atms_cli.cli.app import built
 from atms_cli.cli.call import COMMON
 from atms_cli.cli.registry import GROUPS, SINGLE, command_name
+from atms_cli.domain.legacycommands import COMMANDS as API_COMMANDS
+from atms_cli.domain.legacycommands import usage
 from atms_cli.domain.moment import describe_duration
 from atms_cli.domain.prompt import OPTIONAL, VARIABLES
 from atms_cli.domain.task import CLOSED, EVENTS, TRANSITIONS
@@ -218,12 +220,17 @@ def _cell(text: str) -> str:
 
 
 def _tasks() -> str:
-    text = _content("tasks.md")
-    for name, make in (("status diagram", _diagram), ("events", _events)):
+    return _with_parts("tasks.md", {"status diagram": _diagram, "events": _events})
+
+
+def _with_parts(page: str, parts: Mapping[str, Callable[[], str]]) -> str:
+    """Return a page written by hand with its generated parts made anew."""
+    text = _content(page)
+    for name, make in parts.items():
         before, begin, rest = text.partition(_BEGIN.format(name))
         _, end, behind = rest.partition(_END)
         if not begin or not end:
-            sys.exit(f"docs/reference/tasks.md has no place for the generated part `{name}`")
+            sys.exit(f"docs/reference/{page} has no place for the generated part `{name}`")
         text = f"{before}{begin}\n{make()}\n{end}{behind}"
     return text
 
@@ -241,6 +248,18 @@ def _events() -> str:
         for kind, (status, stamp) in EVENTS.items()
     ]
     return "| Event | Status after it | Time it sets |\n| --- | --- | --- |\n" + "".join(rows)
+
+
+# api.md
+
+
+def _api() -> str:
+    return _with_parts("api.md", {"commands": _api_commands})
+
+
+def _api_commands() -> str:
+    rows = [f"| `{usage(name)}` | {_cell(command.about)} |\n" for name, command in API_COMMANDS.items()]
+    return "| Call | What it does |\n| --- | --- |\n" + "".join(rows)
 
 
 # configuration.md and its schema
@@ -331,6 +350,7 @@ def _prompts() -> str:
 
 
 _FILES: dict[str, Callable[[], str]] = {
+    "api.md": _api,
     "cli.md": _cli,
     "tasks.md": _tasks,
     "prompts.md": _prompts,

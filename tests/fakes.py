@@ -540,6 +540,7 @@ class FakeWorkspace:
         self.ungrouped: str | None = None
         self.worktrees = FakeWorktrees()
         self.templates = FakeTemplates()
+        self.stop: JsonObject | None = None
         self.trusted: list[tuple[str, ...]] = []
         self.gate_passes = FakePasses()
         self.report_files = FakeReportFiles()
@@ -592,6 +593,9 @@ class FakeWorkspace:
 
     def plugged_driver(self, kind: str) -> Mapping[str, object] | None:
         return self.plugged.get(kind)
+
+    def allow_stop(self, document: JsonObject) -> None:
+        self.stop = document
 
     def trust(self, home: str, where: Sequence[str], directory: str) -> None:
         self.trusted.append((home, *where, directory))

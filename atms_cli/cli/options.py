@@ -485,6 +485,18 @@ MaxFailures = Annotated[
 Progress = Annotated[str | None, Option("--progress", metavar="HOW", help="One of: auto, plain, json, none.")]
 Keep = Annotated[str | None, Option("--keep", metavar="DIR", help="Make the demonstration in DIR and leave it there.")]
 
+# The original's API
+ApiCommand = Annotated[str | None, Argument(metavar="COMMAND", help="A command of the original; `methods` lists them.")]
+ApiArguments = Annotated[
+    list[str] | None, Argument(metavar="[ARGUMENT]...", help="Its arguments, objects as JSON." + _TEXT)
+]
+ProjectRoot = Annotated[
+    str | None, Option("--project-root", metavar="DIR", help="The workspace in DIR, in the original's words.")
+]
+LegacyExit = Annotated[
+    bool, Option("--legacy-exit", help="End with the original's exit codes: 0 for most failures, else 1.")
+]
+
 # The workspace
 UndoCount = Annotated[int, Argument(metavar="[N]", help="How many changes; 1 if not given.")]
 BackupFile = Annotated[str, Argument(metavar="FILE", help="The backup, a .tar.gz file.")]

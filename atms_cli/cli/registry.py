@@ -55,6 +55,7 @@ SINGLE: dict[str, str] = {
     "restore": "atms_cli.cli.safety:restore",
     "rebuild": "atms_cli.cli.safety:rebuild",
     "version": "atms_cli.cli.version:version",
+    "api": "atms_cli.cli.api:api",
 }
 
 

@@ -29,8 +29,8 @@ def suggest(document: JsonObject, fields: JsonObject, *, feature_id: str, by: st
         "status": "suggested",
         "created_at": now,
         "updated_at": now,
-        "suggested_by": by,
-        "metadata": {},
+        "suggested_by": fields.get("suggested_by") or by,
+        "metadata": fields.get("metadata") or {},
     }
     if fields.get("priority") is not None:
         feature["priority"] = fields["priority"]

@@ -345,5 +345,5 @@ class FeatureState(TypedDict):
     conflicts: NotRequired[dict[str, JsonObject]]
 
 
-#: One edit of a JSON file: set the value at a path, or append to the list there.
-Edit = tuple[Literal["set", "append"], tuple[str | int, ...], Json]
+#: One edit of a JSON file: set the value at a path, append to the list there, or remove what is there.
+Edit = tuple[Literal["set", "append", "remove"], tuple[str | int, ...], Json]

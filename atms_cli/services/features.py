@@ -70,24 +70,24 @@ def suggest(ws: Workspace, fields: JsonObject) -> JsonObject:
     return show(ws, feature_id)
 
 
-def approve(ws: Workspace, feature_ids: Sequence[str], notes: str) -> list[JsonObject]:
-    """Approve suggestions, all of them or none."""
+def approve(ws: Workspace, feature_ids: Sequence[str], notes: str, by: str | None = None) -> list[JsonObject]:
+    """Approve suggestions, all of them or none, in the name of whoever runs this unless another is named."""
     people_only(ws, "approve features", _WHY)
 
     def edits(found: JsonObject, index: int, now: str) -> list[Edit]:
-        return featureedits.approve(found, index, by=ws.actor, notes=notes, now=now)
+        return featureedits.approve(found, index, by=by or ws.actor, notes=notes, now=now)
 
-    return _decide_on_each(ws, feature_ids, edits, "feature.approved", {"by": ws.actor, "notes": notes})
+    return _decide_on_each(ws, feature_ids, edits, "feature.approved", {"by": by or ws.actor, "notes": notes})
 
 
-def reject(ws: Workspace, feature_ids: Sequence[str], reason: str) -> list[JsonObject]:
-    """Reject features, all of them or none; work on them ends."""
+def reject(ws: Workspace, feature_ids: Sequence[str], reason: str, by: str | None = None) -> list[JsonObject]:
+    """Reject features, all of them or none, likewise; work on them ends."""
     people_only(ws, "reject features", _WHY)
 
     def edits(found: JsonObject, index: int, now: str) -> list[Edit]:
-        return featureedits.reject(found, index, by=ws.actor, reason=reason, now=now)
+        return featureedits.reject(found, index, by=by or ws.actor, reason=reason, now=now)
 
-    return _decide_on_each(ws, feature_ids, edits, "feature.rejected", {"by": ws.actor, "reason": reason})
+    return _decide_on_each(ws, feature_ids, edits, "feature.rejected", {"by": by or ws.actor, "reason": reason})
 
 
 def implement(ws: Workspace, feature_ids: Sequence[str], notes: str) -> list[JsonObject]:

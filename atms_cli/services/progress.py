@@ -29,8 +29,8 @@ def say(ws: Workspace, named: str, percent: int | None, note: str | None, token:
         AtmsError: nobody works on it.
 
     """
-    if percent is not None and not 0 <= percent <= _MOST_PERCENT:
-        raise UsageError(f"{percent} % is no share of a task", "give a number from 0 to 100")
+    if percent is not None:
+        check(percent)
     from atms_cli.domain import decisions
 
     with ws.store.writing(ws.actor) as tx:
@@ -42,6 +42,12 @@ def say(ws: Workspace, named: str, percent: int | None, note: str | None, token:
         hear_of(tx, ws.agent or ws.actor)
         now = tx.now
     return {"task": task["id"], **note_said(ws, attempts[-1]["run"], now, percent, note)}
+
+
+def check(percent: int) -> None:
+    """Refuse what is no share of a task."""
+    if not 0 <= percent <= _MOST_PERCENT:
+        raise UsageError(f"{percent} % is no share of a task", "give a number from 0 to 100")
 
 
 def note_said(ws: Workspace, run: str, now: str, percent: int | None = None, note: str | None = None) -> JsonObject:

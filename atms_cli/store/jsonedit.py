@@ -100,7 +100,10 @@ def _put(holder: list[Json], kind: str, path: Path, value: Json) -> None:
         depth += 1
     step = path[depth]
     if not _has(at, path, depth):
-        at[step] = _grown(kind, path, depth + 1, value)
+        if kind != "remove":
+            at[step] = _grown(kind, path, depth + 1, value)
+    elif kind == "remove":
+        del at[step]
     elif kind == "set":
         at[step] = value
     else:
@@ -212,6 +215,15 @@ class _Container:
             new.colon = ""
         self.slots.append(new)
 
+    def remove(self, step: str | int) -> None:
+        """Take away the slot at an index, or all that have a key; what is left keeps its place on the lines."""
+        for slot in [self.slot(step)] if isinstance(step, int) else [slot for slot in self.slots if slot.key == step]:
+            place = self.slots.index(slot) if slot else 0
+            first, last = self.slots[0].lead, self.slots[-1].tail
+            del self.slots[place]
+            if self.slots:
+                self.slots[0].lead, self.slots[-1].tail = first, last
+
     def _after_last(self, style: _Style) -> _Slot:
         last = self.slots[-1]
         alone = len(self.slots) == 1
@@ -296,7 +308,10 @@ def _write(holder: _Container, kind: str, path: Path, value: Json, style: _Style
         at = slot.opened(at.indent)
         depth += 1
     step = path[depth]
-    if not (slot := at.slot(step)):
+    if kind == "remove":
+        if depth == len(path) - 1:
+            at.remove(step)
+    elif not (slot := at.slot(step)):
         at.insert(str(step), _grown(kind, path, depth + 1, value), style)
     elif kind == "set":
         at.replace(slot, value, style)

@@ -122,6 +122,13 @@ def test_new_members_of_a_real_file_come_last(file: Path) -> None:
         ('{"a":[1e5,-0.0,1.50]}', ("set", ("a", 1), "\n"), '{"a":[1e5,"\\n",1.50]}'),
         ('\ufeff{"a":1}', ("set", ("a",), 2), '\ufeff{"a":2}'),
         ('{"a":"\\ud800"}', ("set", ("b",), "\udc80é"), '{"a":"\\ud800","b":"\\udc80é"}'),
+        ('{ "a": 1,\n  "b": [1.0] }\n', ("remove", ("a",), None), '{ "b": [1.0] }\n'),
+        ('{\n  "a": 1,\n  "b": 2\n}', ("remove", ("b",), None), '{\n  "a": 1\n}'),
+        ('{"a": {\n  "b": 2\n}}', ("remove", ("a", "b"), None), '{"a": {}}'),
+        ('{"a":1,"b":1.50,"a":2}', ("remove", ("a",), None), '{"b":1.50}'),
+        ('{"a":[1, 2, 3]}', ("remove", ("a", 1), None), '{"a":[1, 3]}'),
+        ('{"a":1}', ("remove", ("b",), None), '{"a":1}'),
+        ('{"a":1}', ("remove", ("b", "c"), None), '{"a":1}'),
     ],
 )
 def test_edits_are_written_in_the_manner_of_their_surroundings(before: str, edit: Edit, after: str) -> None:
@@ -325,6 +332,21 @@ def test_an_edited_dump_is_the_dump_of_the_edited(data: st.DataObject, layout: L
         document = edited(document, edits[-1])
     assert apply(text, edits) == layout.dump(document)
     assert parse(apply(text, edits)) == document
+
+
+@given(st.data(), layouts)
+def test_what_is_removed_leaves_the_dump_of_the_rest(data: st.DataObject, layout: Layout) -> None:
+    document = data.draw(st.dictionaries(any_text, values(any_text), min_size=1, max_size=4))
+    at, path = cast("Any", document), list[str | int]()
+    while isinstance(at, list | dict) and at and (not path or data.draw(st.booleans())):
+        path.append(data.draw(st.sampled_from(list(at) if isinstance(at, dict) else range(len(at)))))
+        at = getitem(cast("Any", at), path[-1])
+    rest = deepcopy(document)
+    holder: Any = reduce(getitem, path[:-1], cast("Any", rest))
+    del holder[path[-1]]
+    edit: Edit = ("remove", tuple(path), None)
+    assert apply(layout.dump(document), [edit]) == layout.dump(rest)
+    assert amend(document, [edit]) == rest
 
 
 class Scribble:
