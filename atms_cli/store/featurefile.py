@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 LOCK_WAIT_S = 5.0
 #: Seconds after which a file that cannot be parsed is damaged, and not just being written.
 SETTLE_S = 0.5
+#: The same for one that is empty, and for one that changes all the while.
+SETTLE_EMPTY_S = 2.0
+SETTLE_MOST_S = 10.0
 #: How often a change is decided anew because somebody wrote to the file meanwhile.
 ATTEMPTS = 20
 #: How many backups of a file are kept.
@@ -175,13 +178,19 @@ class _Explained:
 
 def _settled(path: str) -> tuple[bytes, JsonObject]:
     """Return a file's content and document, giving a program that writes it in place the time to finish."""
-    deadline = time.monotonic() + SETTLE_S
+    began = deadline = time.monotonic()
+    before = None
     while True:
         data = _content(path)
         try:
             return data, _document(data)
         except DamagedError as error:
-            if time.monotonic() >= deadline:
+            now = time.monotonic()
+            if data != before:
+                # Somebody is at work on it; who has emptied it has only begun.
+                patience_s = SETTLE_S if data else SETTLE_EMPTY_S
+                before, deadline = data, min(now + patience_s, began + SETTLE_MOST_S)
+            if now >= deadline:
                 raise DamagedError(f"{path}:{error.message}", _DAMAGED_HINT) from error
         time.sleep(_PAUSE_S)
 

@@ -90,7 +90,7 @@ def finish_all(ws: FakeWorkspace) -> None:
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(featurefile, "SETTLE_S", 0.0)
+    monkeypatch.setattr(featurefile, "SETTLE_MOST_S", 0.0)
     return tmp_path / "FEATURES.json"
 
 

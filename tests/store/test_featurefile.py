@@ -78,7 +78,7 @@ def test_no_file_is_no_document(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named_with_the_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
 ) -> None:
-    monkeypatch.setattr(featurefile, "SETTLE_S", 0.01)
+    monkeypatch.setattr(featurefile, "SETTLE_MOST_S", 0.01)
     file = feature_file(tmp_path)
     Path(file.path).write_bytes(content)
     for use in (file.read, lambda: file.change(rename_project)):
@@ -93,7 +93,8 @@ def test_a_damaged_file_is_named_with_the_place(
 def use_pauses(monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], object]) -> None:
     """Let somebody else do something in each pause of the reader, in place of the time that would pass."""
     remaining = iter(steps)
-    monkeypatch.setattr(featurefile, "SETTLE_S", AMPLE_WAIT_S)
+    for name in ("SETTLE_S", "SETTLE_EMPTY_S", "SETTLE_MOST_S"):
+        monkeypatch.setattr(featurefile, name, AMPLE_WAIT_S)
     monkeypatch.setattr(time, "sleep", lambda _: next(remaining)())
 
 
