@@ -217,10 +217,10 @@ class _Container:
 
     def remove(self, step: str | int) -> None:
         """Take away the slot at an index, or all that have a key; what is left keeps its place on the lines."""
-        for slot in [self.slot(step)] if isinstance(step, int) else [slot for slot in self.slots if slot.key == step]:
-            place = self.slots.index(slot) if slot else 0
+        doomed = [self.slots[step]] if isinstance(step, int) else [slot for slot in self.slots if slot.key == step]
+        for slot in doomed:
             first, last = self.slots[0].lead, self.slots[-1].tail
-            del self.slots[place]
+            self.slots.remove(slot)
             if self.slots:
                 self.slots[0].lead, self.slots[-1].tail = first, last
 

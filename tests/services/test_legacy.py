@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from atms_cli.domain import legacycommands
+from atms_cli.domain import legacy as legacy_shapes
+from atms_cli.domain import legacycommands, legacytasks
 from atms_cli.errors import AtmsError, ConflictError, GatesFailedError, NotFoundError, UsageError
 from atms_cli.services import agents, featuresync, legacy
 from tests.fakes import FakeWorkspace
@@ -37,9 +41,9 @@ def workspace(*found: JsonObject, **more: object) -> FakeWorkspace:
     return ws
 
 
-def call(ws: FakeWorkspace, name: str, *given: object) -> Any:  # noqa: ANN401  JSON
+def call(ws: FakeWorkspace, name: str, *arguments: object) -> Any:  # noqa: ANN401  JSON
     """Call as a process would: words in, and what comes out is JSON."""
-    words = [each if isinstance(each, str) else json.dumps(each) for each in given]
+    words = [each if isinstance(each, str) else json.dumps(each) for each in arguments]
     values = legacycommands.read(name, words)
     return json.loads(json.dumps(legacy.answer(lambda: ws, name, values)))
 
@@ -250,6 +254,28 @@ def test_a_task_that_is_none_is_refused(fields: object, message: str) -> None:
     assert call(ws, "get-task-stats")["statistics"]["total_tasks"] == 0
 
 
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+fields_of_any_kind = st.dictionaries(
+    st.sampled_from(
+        [*legacytasks.NEW, *legacytasks.CHANGES, *legacytasks.FILTER, *legacy_shapes.SUGGESTION, "force", "notes"]
+    ),
+    json_values | st.sampled_from(["queued", "completed", "urgent", "normal", "error", "x" * 30]),
+    max_size=6,
+)
+
+
+@given(st.sampled_from(list(legacy.ANSWERS)), st.lists(fields_of_any_kind | json_values, max_size=3), st.booleans())
+def test_whatever_is_given_is_answered_or_refused(name: str, some: list[object], is_named: bool) -> None:  # noqa: FBT001
+    ws = workspace(feature("idea", "suggested"))
+    words = [*([made(ws)] if is_named else []), *some]
+    with contextlib.suppress(AtmsError):
+        assert call(ws, name, *words)["success"] in (True, False)
+
+
 # Features
 
 
@@ -283,11 +309,11 @@ def test_agents_decide_nothing(name: str) -> None:
 
 def test_the_words_of_a_caller_are_given_back() -> None:
     ws = workspace()
-    given = {"type": "error", "priority": "urgent", "estimated_effort": 1.5, "metadata": {"a": [1]}, "created_by": "me"}
-    own = made(ws, **given, required_capabilities=["general"])
+    said = {"type": "error", "priority": "urgent", "estimated_effort": 1.5, "metadata": {"a": [1]}, "created_by": "me"}
+    own = made(ws, **said, required_capabilities=["general"])
     task = call(ws, "get-task", own)["task"]
     metadata = {"auto_generated": False, "a": [1]}
-    assert {name: task[name] for name in given} == {**given, "metadata": metadata}
+    assert {name: task[name] for name in said} == {**said, "metadata": metadata}
     assert call(ws, "update-task", own, {"priority": "low", "metadata": {"b": 2}})["task"]["metadata"]["b"] == 2
     assert call(ws, "get-tasks-by-priority", "urgent")["count"] == 0
 
@@ -359,6 +385,14 @@ def test_tasks_of_the_file_are_found_by_their_ids_there() -> None:
         call(ws, "get-task", "task_2")
     with pytest.raises(AtmsError, match="made once"):
         call(ws, "create-tasks-from-features", {"force": True})
+
+
+def test_without_a_file_there_is_nothing_to_list() -> None:
+    ws = FakeWorkspace()
+    assert call(ws, "list-features") == {"success": True, "features": [], "total": 0, "metadata": {}}
+    assert call(ws, "feature-stats")["stats"]["total"] == 0
+    assert call(ws, "create-tasks-from-features")["created_tasks"] == []
+    assert ws.roadmap.document is None, "looking makes no file"
 
 
 # Agents

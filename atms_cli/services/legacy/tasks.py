@@ -205,7 +205,7 @@ def from_features(ws: Workspace, options: JsonObject | None = None) -> JsonObjec
     """Make the tasks of approved features that have none yet."""
     if check(options or {}, {"force": bool}).get("force"):
         raise AtmsError("a feature's tasks are made once", "to have them done again: atms feature reopen FEATURE_ID")
-    created = featuresync.sync(ws)["created"]
+    created = featuresync.sync(ws)["created"] if ws.roadmap.read() is not None else []
     made = [legacytasks.shape(task) for task in created] if isinstance(created, list) else []
     return {"success": True, "created_tasks": [*made], "message": f"{number(len(made), 'task')} made"}
 
