@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from atms_cli.domain import attempt
 from atms_cli.errors import AtmsError
 from atms_cli.loop.work import Ended, Made, Merged
-from atms_cli.services import attempts, isolation, worktrees
+from atms_cli.services import attempts, gathering, isolation, worktrees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,8 +120,8 @@ class Apart:
 
         def then(unresolved: list[str] | AtmsError) -> None:
             self._pending.discard(work.run)
-            heard = work.heard or attempts.hear(self._ws, work.start)
-            work.heard = attempts.with_commit(self._ws, work.start, heard, unresolved)
+            heard = work.heard or gathering.hear(self._ws, work.start)
+            work.heard = gathering.with_commit(self._ws, work.start, heard, unresolved)
             self._committed.append(ended)
 
         self._pending.add(work.run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from atms_cli.domain import agent as agents
 from atms_cli.errors import UsageError
 from atms_cli.loop.work import Ended, Work
-from atms_cli.services import attempts
+from atms_cli.services import attempts, leftovers
 from atms_cli.services.agents import known
 from atms_cli.system.launch import Outcome
 from atms_cli.system.ledger import describe_all, forget
@@ -28,7 +28,7 @@ def recover(ws: Workspace, desk: Desk, keeper: Keeper) -> list[Ended]:
 
     From that moment no older keeper starts anything, so what is on record and what is marked is all there is.
     """
-    left = attempts.left_over(ws.store.reading())
+    left = leftovers.left_over(ws.store.reading())
     runs = [str(task["run"]) for task in left]
     found, records = (marked(runs), describe_all(keeper.ledgers, runs)) if left else ({}, {})
     forget(keeper.ledgers, runs)
@@ -77,11 +77,11 @@ def _taken_up(ws: Workspace, task: Task) -> attempts.Start | None:
     if agent is None:
         return None
     try:
-        return attempts.taken_up(ws, str(task["run"]), task, agent)
+        return leftovers.taken_up(ws, str(task["run"]), task, agent)
     except UsageError:
         return None
 
 
 def _put_back(ws: Workspace, task: Task) -> None:
     with ws.store.writing("atms run") as tx:
-        attempts.never_began(tx, task["id"], str(task["run"]))
+        leftovers.never_began(tx, task["id"], str(task["run"]))

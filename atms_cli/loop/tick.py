@@ -9,7 +9,7 @@ from atms_cli.domain.watching import Limit
 from atms_cli.errors import AtmsError, PromptError
 from atms_cli.loop.apart import Apart
 from atms_cli.loop.work import Ended, Work
-from atms_cli.services import attempts, dispatch, measures, recurrence
+from atms_cli.services import attempts, dispatch, gathering, halting, measures, recurrence, settling, waits
 from atms_cli.services.agents import notice_silence
 from atms_cli.services.consequences import follow
 from atms_cli.services.judging import Round, Scope
@@ -72,8 +72,8 @@ class Desk:
             self._take_verdict(tx, work)
         for one in self.apart.take_merged():
             self._settle_merge(tx, one)
-        attempts.expire_leases(tx)
-        attempts.wait_anew(self.ws, tx)
+        waits.expire_leases(tx)
+        waits.wait_anew(self.ws, tx)
         self.look_after(tx, every_s=_LOOK_AFTER_S)
         for task in recurrence.spawn(self.ws, tx):
             self.tell("due", task)
@@ -100,8 +100,8 @@ class Desk:
                 del self._processes[each.id]
                 continue
             self.watch.end(work.run)
-            work.heard = attempts.gather(self.ws, work.start, each.outcome, self.watch.hearing(work.run))
-            if attempts.leaves_work(work.start, each.outcome):
+            work.heard = gathering.gather(self.ws, work.start, each.outcome, self.watch.hearing(work.run))
+            if gathering.leaves_work(work.start, each.outcome):
                 self.apart.commit(work, each)
             else:
                 settled.append(each)
@@ -220,7 +220,7 @@ class Desk:
     def judge_again(self, work: Work) -> None:
         """Judge a task whose command succeeded under a loop that died; whatever its gates had left is gone."""
         self.works[work.run] = work
-        work.heard = attempts.with_outputs(self.ws, work.start, attempts.hear(self.ws, work.start))
+        work.heard = gathering.with_outputs(self.ws, work.start, gathering.hear(self.ws, work.start))
         judges = attempts.gates_of(self.ws, work.task)
         if not judges and work.start.is_apart:
             # It had no gates, or they were taken out of atms.yaml meanwhile, and was about to come back.
@@ -269,8 +269,8 @@ class Desk:
         work = self.works.get(run or "")
         if work is None:
             return
-        heard = work.heard or attempts.hear(self.ws, work.start)
-        settled = attempts.settle(self.ws, tx, work.start, heard, ended.outcome, stopping=self.is_stopping)
+        heard = work.heard or gathering.hear(self.ws, work.start)
+        settled = settling.settle(self.ws, tx, work.start, heard, ended.outcome, stopping=self.is_stopping)
         self.spent = self.spent.plus(budget.usage_in(heard.told))
         self.watch.settle(work.run)
         self._watch_over(tx, work.agent, settled)
@@ -281,7 +281,7 @@ class Desk:
         else:
             self._finish(tx, work)
 
-    def _watch_over(self, tx: Transaction, agent: Agent, settled: attempts.Settled) -> None:
+    def _watch_over(self, tx: Transaction, agent: Agent, settled: settling.Settled) -> None:
         """Count failures in a row of agents that have a driver, and tell of those that do not get through."""
         name, found = agent["name"], settled.trouble
         if found is None:
@@ -289,7 +289,7 @@ class Desk:
             return
         if found.kind in _FAILURES and agent["kind"] not in agents.DRIVERLESS:
             self._failures[name] = self._failures.get(name, 0) + 1
-            attempts.break_circuit(tx, agent, self._failures[name])
+            halting.break_circuit(tx, agent, self._failures[name])
         about = tx.read.switches("halted").get(name)
         if about is not None and agents.is_halted(about, tx.now):
             self._report({"type": "halted", "agent": name, **about})
@@ -301,8 +301,8 @@ class Desk:
         work.verdict = judging.verdict()
         if judging.has_passes:
             self._chores.give(judging.keep_passes, lambda _: None)
-        heard = work.heard or attempts.hear(self.ws, work.start)
-        attempts.settle_gates(self.ws, tx, work.start, heard, work.verdict, stopping=self.is_stopping)
+        heard = work.heard or gathering.hear(self.ws, work.start)
+        settling.settle_gates(self.ws, tx, work.start, heard, work.verdict, stopping=self.is_stopping)
         if work.start.is_apart and attempts.in_flight(tx.read.task(work.task["id"]), work.run):
             self.apart.bring_back(work)
         else:
@@ -312,8 +312,8 @@ class Desk:
         if self.works.get(merged.work.run) is not merged.work:
             # The keeper died meanwhile, and the attempt was taken up anew.
             return
-        work, heard = merged.work, merged.work.heard or attempts.hear(self.ws, merged.work.start)
-        if not attempts.settle_merge(self.ws, tx, work.start, heard, work.verdict, merged.result):
+        work, heard = merged.work, merged.work.heard or gathering.hear(self.ws, merged.work.start)
+        if not settling.settle_merge(self.ws, tx, work.start, heard, work.verdict, merged.result):
             if merged.result["kind"] in ("merged", "nothing", "kept", "handed_over"):
                 self._to_clean.append(merged)
             self._finish(tx, work, merged.result)
@@ -335,7 +335,7 @@ class Desk:
     def _finish(self, tx: Transaction, work: Work, merge: JsonObject | None = None) -> None:
         self._drop(work)
         if work.heard is not None:
-            attempts.account(tx, work.start, work.heard)
+            settling.account(tx, work.start, work.heard)
         self._has_left_work |= work.start.is_apart
         follow(tx, [work.task["id"]])
         task = tx.read.task(work.task["id"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from atms_cli.domain import attempt, decisions, moment
 from atms_cli.domain.gate import awaits_review, summarise
 from atms_cli.errors import AtmsError, GatesFailedError
-from atms_cli.services import attempts, gates, isolation
+from atms_cli.services import attempts, gates, isolation, settling
 from atms_cli.services.consequences import follow
 from atms_cli.services.identity import people_only
 from atms_cli.services.judging import Scope
@@ -84,9 +84,9 @@ def _brought_back(ws: Workspace, task: Task, run: str, approval: JsonObject) -> 
         launch = isolation.hand_over(ws, task, run, ws.ids.token(), merge)
         merge = isolation.handed_over(ws, task, run, merge, to_its_end(ws, launch))
     if merge["kind"] == "conflict":
-        _send_back(ws, task, attempts.conflict_in(merge))
+        _send_back(ws, task, settling.conflict_in(merge))
     if merge["kind"] == "refused":
-        raise AtmsError(f"`{task['id']}` is not approved: {attempts.why_refused(merge)}", "resolve that, then repeat")
+        raise AtmsError(f"`{task['id']}` is not approved: {settling.why_refused(merge)}", "resolve that, then repeat")
     return merge
 
 

@@ -13,7 +13,8 @@ from atms_cli.domain.watching import Limit, Stop
 from atms_cli.errors import AtmsError
 from atms_cli.services import budget as spending
 from atms_cli.services import drivers, progress
-from atms_cli.services.attempts import OUTPUT, redact_for
+from atms_cli.services.attempts import OUTPUT
+from atms_cli.services.gathering import redact_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,21 @@ from atms_cli.domain.hearing import Hearing
 from atms_cli.domain.moment import plus, to_ms
 from atms_cli.domain.watching import Limit
 from atms_cli.errors import AtmsError, NotFoundError, UsageError
-from atms_cli.services import agents, attempts, dispatch, drivers, isolation, preview, progress, tasks, watching
+from atms_cli.services import (
+    agents,
+    attempts,
+    dispatch,
+    drivers,
+    gathering,
+    halting,
+    isolation,
+    leftovers,
+    preview,
+    progress,
+    settling,
+    tasks,
+    watching,
+)
 from tests.fakes import FakeWorkspace
 
 if TYPE_CHECKING:
@@ -55,7 +69,7 @@ def start(ws: FakeWorkspace) -> attempts.Start | None:
 
 def attempt(
     ws: FakeWorkspace, *said: object, code: int = 0, status: str = "exited", stopping: bool = False, error: str = ""
-) -> tuple[JsonObject, attempts.Settled]:
+) -> tuple[JsonObject, settling.Settled]:
     """Let an attempt print events and end; return how it was started and what came of it."""
     begun = start(ws)
     assert begun is not None
@@ -67,7 +81,7 @@ def attempt(
     )
     outcome: JsonObject = {"status": status, "exit_code": code, "duration_s": 1.0, "error": error}
     with ws.store.writing("loop") as tx:
-        settled = attempts.settle(ws, tx, begun, attempts.hear(ws, begun), outcome, stopping=stopping)
+        settled = settling.settle(ws, tx, begun, gathering.hear(ws, begun), outcome, stopping=stopping)
     return launch, settled
 
 
@@ -169,18 +183,18 @@ def test_gates_that_do_not_pass_are_told_in_the_session(ws: FakeWorkspace) -> No
         json.dumps(each) for each in ({**DONE, "session_id": words(launch)[-1]}, WORKED)
     )
     with ws.store.writing("loop") as tx:
-        settled = attempts.settle(
+        settled = settling.settle(
             ws,
             tx,
             begun,
-            attempts.hear(ws, begun),
+            gathering.hear(ws, begun),
             {"status": "exited", "exit_code": 0},
             stopping=False,
         )
         (judge,) = settled.judges
         log = f"/nowhere/runs/{begun.run}/gate-tests.log"
         failed = gates.judge(judge, {"status": "exited", "exit_code": 1, "duration_s": 1.0}, log)
-        attempts.settle_gates(ws, tx, begun, attempts.hear(ws, begun), gates.verdict([failed]), stopping=False)
+        settling.settle_gates(ws, tx, begun, gathering.hear(ws, begun), gates.verdict([failed]), stopping=False)
     ws.run_files.files[ws.run_files.path(begun.run, "gate-tests.log")] = "test_x.py:3: assert 1 == 2"
     ws.time.advance(1)
     again, _ = attempt(ws, WORKED, DONE)
@@ -282,9 +296,9 @@ def test_an_agent_that_keeps_failing_rests_longer_each_time(ws: FakeWorkspace) -
     agent = agents.one(ws, "clara")
     rests = []
     with ws.store.writing("loop") as tx:
-        assert not attempts.break_circuit(tx, agent, attempts.MOST_FAILURES - 1)
-        for failures in range(attempts.MOST_FAILURES, attempts.MOST_FAILURES + 3):
-            assert attempts.break_circuit(tx, agent, failures)
+        assert not halting.break_circuit(tx, agent, halting.MOST_FAILURES - 1)
+        for failures in range(halting.MOST_FAILURES, halting.MOST_FAILURES + 3):
+            assert halting.break_circuit(tx, agent, failures)
             rests.append(tx.read.switches("halted")["clara"]["until"])
     assert rests == [plus(ws.time.now(), seconds) for seconds in (60, 120, 240)]
 
@@ -328,9 +342,9 @@ def launched(ws: FakeWorkspace, *said: object) -> attempts.Start:
 
 def ended(ws: FakeWorkspace, begun: attempts.Start, code: int, hearing: Hearing | None = None) -> None:
     outcome: JsonObject = {"status": "exited", "exit_code": code, "duration_s": 1.0}
-    heard = attempts.gather(ws, begun, outcome, hearing)
+    heard = gathering.gather(ws, begun, outcome, hearing)
     with ws.store.writing("loop") as tx:
-        attempts.settle(ws, tx, begun, heard, outcome, stopping=False)
+        settling.settle(ws, tx, begun, heard, outcome, stopping=False)
 
 
 def test_attempts_beside_each_other_halt_an_agent_once_and_do_not_free_it(ws: FakeWorkspace) -> None:
@@ -362,13 +376,13 @@ def test_an_attempt_is_judged_as_it_began_whatever_the_settings_say_since(ws: Fa
     ended(ws, begun, 0)
     assert task_of(ws, one)["status"] == "validating", "its branch has to come back"
     with ws.store.writing("loop") as tx:
-        assert not attempts.settle_merge(
-            ws, tx, begun, attempts.hear(ws, begun), None, {"kind": "merged", "into": "main"}
+        assert not settling.settle_merge(
+            ws, tx, begun, gathering.hear(ws, begun), None, {"kind": "merged", "into": "main"}
         )
     assert task_of(ws, one)["status"] == "completed"
     assert result_of(ws, one)["report"]["text"] == "All done."
     with pytest.raises(UsageError):
-        attempts.taken_up(ws, begun.run, task_of(ws, one), begun.agent)
+        leftovers.taken_up(ws, begun.run, task_of(ws, one), begun.agent)
 
 
 def test_a_command_that_an_agent_is_asked_for_is_a_command(ws: FakeWorkspace) -> None:
@@ -569,14 +583,14 @@ def verdict_of(ws: FakeWorkspace, begun: attempts.Start, *codes: int) -> None:
     output = ws.run_files.path(begun.run, attempts.OUTPUT)
     ws.run_files.files[output] = "\n".join(map(json.dumps, (WORKED, {**DONE, "total_cost_usd": 1.0})))
     ended: JsonObject = {"status": "exited", "exit_code": 0, "duration_s": 1.0}
-    heard = attempts.gather(ws, begun, ended)
+    heard = gathering.gather(ws, begun, ended)
     with ws.store.writing("loop") as tx:
-        judges = attempts.settle(ws, tx, begun, heard, ended, stopping=False).judges
+        judges = settling.settle(ws, tx, begun, heard, ended, stopping=False).judges
         results = [
             gates.judge(judge, {"status": "exited", "exit_code": code}, f"/nowhere/runs/{begun.run}/gate.log")
             for judge, code in zip(judges, codes, strict=True)
         ]
-        attempts.settle_gates(ws, tx, begun, heard, gates.verdict(results), stopping=False)
+        settling.settle_gates(ws, tx, begun, heard, gates.verdict(results), stopping=False)
 
 
 def test_fewer_failing_gates_are_progress(ws: FakeWorkspace) -> None:
@@ -611,11 +625,11 @@ def test_what_was_stopped_is_paid_for_all_the_same(ws: FakeWorkspace, status: st
 def test_what_was_taken_away_is_paid_for_once(ws: FakeWorkspace) -> None:
     one = add(ws)
     begun = launched(ws, WORKED, paid(0.5))
-    heard = attempts.hear(ws, begun)
+    heard = gathering.hear(ws, begun)
     tasks.cancel(ws, [one], None)
     for _ in range(2):
         with ws.store.writing("loop") as tx:
-            attempts.account(tx, begun, heard)
+            settling.account(tx, begun, heard)
     assert [each["type"] for each in ws.store.reading().history(one)].count("task.spent") == 1
     assert ws.store.reading().attempts(one)[0]["usage"]["cost_usd"] == 0.5
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from atms_cli.services import agents, attempts, dispatch, tasks
+from atms_cli.services import agents, attempts, dispatch, gathering, settling, tasks
 from atms_cli.services.balance import weights
 from tests.fakes import FakeWorkspace
 
@@ -40,7 +40,7 @@ def run(ws: FakeWorkspace, how: str, count: int, *, at_once: int = 1, code: int 
         with ws.store.writing("loop") as tx:
             for start in starts:
                 outcome: JsonObject = {"status": "exited", "exit_code": code, "duration_s": 1.0}
-                attempts.settle(ws, tx, start, attempts.hear(ws, start), outcome, stopping=False)
+                settling.settle(ws, tx, start, gathering.hear(ws, start), outcome, stopping=False)
     return who
 
 

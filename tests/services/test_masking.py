@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from atms_cli.errors import AtmsError
-from atms_cli.services import agents, attempts, dispatch, outputs, tasks
+from atms_cli.services import agents, attempts, dispatch, gathering, outputs, tasks
 from tests.fakes import FakeWorkspace
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def print_secrets(ws: FakeWorkspace, start: attempts.Start) -> JsonObject:
 
 def test_nothing_secret_is_gathered(ws: FakeWorkspace) -> None:
     start = begun(ws)
-    heard = attempts.gather(ws, start, print_secrets(ws, start))
+    heard = gathering.gather(ws, start, print_secrets(ws, start))
     kept = json.dumps([heard.told, heard.last_words, ws.run_files.files])
     assert not any(secret in kept for secret in SECRETS)
     assert "I used [redacted]" in kept
@@ -62,11 +62,11 @@ def test_what_cannot_be_masked_on_the_disk_is_masked_when_it_is_read(
 
     monkeypatch.setattr(ws.run_files, "mask", refuse)
     start = begun(ws)
-    heard = attempts.gather(ws, start, print_secrets(ws, start))
+    heard = gathering.gather(ws, start, print_secrets(ws, start))
     kept = json.dumps([heard.told, heard.last_words])
     assert not any(secret in kept for secret in SECRETS)
 
 
 def test_who_printed_nothing_is_not_looked_through(ws: FakeWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ws.run_files, "mask", lambda *_: pytest.fail("there is nothing to mask"))
-    attempts.gather(ws, begun(ws), {"status": "exited", "exit_code": 0, "output_bytes": 0})
+    gathering.gather(ws, begun(ws), {"status": "exited", "exit_code": 0, "output_bytes": 0})

@@ -9,7 +9,7 @@ import pytest
 
 from atms_cli.domain import agent as rules
 from atms_cli.errors import AtmsError, ConflictError, NotFoundError, NothingToDoError
-from atms_cli.services import agents, attempts, dispatch, health, queue, tasks, undo
+from atms_cli.services import agents, attempts, dispatch, gathering, health, queue, settling, tasks, undo
 from tests.fakes import FakeWorkspace
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def test_who_is_drained_finishes_what_it_has(ws: FakeWorkspace) -> None:
     assert held == {"kind": "disabled", "scope": "agent worker", "text": "the agent worker is disabled", "until": None}
     outcome: JsonObject = {"status": "exited", "exit_code": 0}
     with ws.store.writing("loop") as tx:
-        attempts.settle(ws, tx, begun, attempts.gather(ws, begun, outcome), outcome, stopping=False)
+        settling.settle(ws, tx, begun, gathering.gather(ws, begun, outcome), outcome, stopping=False)
     assert status(ws, "worker") == "terminated"
 
 

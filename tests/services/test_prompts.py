@@ -9,7 +9,7 @@ import pytest
 
 from atms_cli.domain.prompt import VARIABLES
 from atms_cli.errors import PromptError
-from atms_cli.services import agents, attempts, dispatch, health, preview, prompts, tasks
+from atms_cli.services import agents, attempts, dispatch, gathering, health, preview, prompts, settling, tasks
 from tests.fakes import FakeWorkspace
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def test_what_is_only_wrong_when_it_is_filled_in_halts_the_agent_and_costs_the_t
         attempts.launch(ws, begun, ws.root)
     outcome: JsonObject = {"status": "unstartable", "error": caught.value.message, "untold": True}
     with ws.store.writing("loop") as tx:
-        attempts.settle(ws, tx, begun, attempts.hear(ws, begun), outcome, stopping=False)
+        settling.settle(ws, tx, begun, gathering.hear(ws, begun), outcome, stopping=False)
     task = ws.store.reading().task(one)
     assert (task["status"], task["attempts"]) == ("queued", 0)
     assert agents.one(ws, "worker")["status"] == "error"

@@ -16,7 +16,7 @@ from atms_cli.domain.moment import plus, seconds_between
 from atms_cli.domain.recurrence import MOST_AT_ONCE, occurrence_id
 from atms_cli.domain.task import DEPENDENCY_KINDS
 from atms_cli.errors import AtmsError, CycleError, NothingToDoError, UsageError
-from atms_cli.services import agents, attempts, dispatch, measures, queue, recurrence, tasks
+from atms_cli.services import agents, attempts, dispatch, gathering, measures, queue, recurrence, settling, tasks, waits
 from atms_cli.services.consequences import follow
 from tests.fakes import FakeWorkspace, everything
 
@@ -77,7 +77,7 @@ def turn(ws: FakeWorkspace, room: int = 1) -> list[Start]:
 def settle(ws: FakeWorkspace, start: Start, code: int = 0) -> None:
     with ws.store.writing("atms run") as tx:
         outcome: JsonObject = {"status": "exited", "exit_code": code, "duration_s": 1.0}
-        attempts.settle(ws, tx, start, attempts.hear(ws, start), outcome, stopping=False)
+        settling.settle(ws, tx, start, gathering.hear(ws, start), outcome, stopping=False)
         follow(tx, [start.task["id"]])
 
 
@@ -432,13 +432,13 @@ def test_who_waits_by_a_clock_that_was_ahead_waits_anew(ws: FakeWorkspace) -> No
     add(ws, "Two", not_before=plus(ws.time.now(), 86_400))
     ws.time.advance(7200)
     settle(ws, turn(ws)[0], code=1)
-    waits = task(ws, one)["not_before"]
-    assert waits is not None
-    wait_s = seconds_between(ws.time.now(), waits)
+    not_before = task(ws, one)["not_before"]
+    assert not_before is not None
+    wait_s = seconds_between(ws.time.now(), not_before)
     ws.time.advance(-7200)
     for _ in range(2):
         with ws.store.writing("atms run") as tx:
-            attempts.wait_anew(ws, tx)
+            waits.wait_anew(ws, tx)
     assert task(ws, one)["not_before"] == plus(ws.time.now(), wait_s)
     assert len(events(ws, "task.updated")) == 1, "what a person has set is meant as it stands"
     ws.time.advance(wait_s)

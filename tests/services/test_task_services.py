@@ -17,7 +17,7 @@ from atms_cli.errors import (
     NothingToDoError,
     UsageError,
 )
-from atms_cli.services import agents, attempts, dispatch, gates, health, queue, tasks
+from atms_cli.services import agents, attempts, dispatch, gates, gathering, health, queue, settling, tasks, waits
 from tests.fakes import FakeWorkspace, everything
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def test_starting_what_another_let_go_shuts_him_out(ws: FakeWorkspace) -> None:
     ws.time.advance(61)
     tasks.start(berta, [one], agent=None, token=None)
     with ws.store.writing("loop") as tx:
-        attempts.expire_leases(tx)
+        waits.expire_leases(tx)
     assert ws.store.reading().task(one)["assigned_agent"] == "berta", "berta is not thrown out for anton's lease"
     with pytest.raises(ConflictError):
         done(anton, one, token=late)
@@ -483,7 +483,7 @@ def dispatched(ws: FakeWorkspace) -> attempts.Start:
 def settled(ws: FakeWorkspace, start: attempts.Start, *, stopping: bool = False, **outcome: object) -> list[str]:
     given: JsonObject = {"status": "exited", **outcome}  # type: ignore[dict-item]
     with ws.store.writing("loop") as tx:
-        done = attempts.settle(ws, tx, start, attempts.hear(ws, start), given, stopping=stopping)
+        done = settling.settle(ws, tx, start, gathering.hear(ws, start), given, stopping=stopping)
         return [gate["name"] for gate in done.judges]
 
 
