@@ -151,6 +151,10 @@ def _advice(
     return [call.style(f"→ {each}", "dim") for each in advice]
 
 
+#: With these in disorder there is more to know than can be told.
+_UNREADABLE = frozenset(("settings", "journal"))
+
+
 def doctor(call: Call, fix: o.Fix = False) -> int:
     """Look for damage; say what repairs it, or repair it with --fix."""
     from atms_cli.services import health
@@ -158,7 +162,7 @@ def doctor(call: Call, fix: o.Fix = False) -> int:
     for words in health.repair(call.workspace) if fix else ():
         call.say(words)
     found = health.doctor(call.workspace)
-    notes = health.notes(call.workspace) if not any(each["check"] == "settings" for each in found) else []
+    notes = health.notes(call.workspace) if _UNREADABLE.isdisjoint(str(each["check"]) for each in found) else []
     for note in notes:
         call.say(str(note["detail"]))
     call.answer(

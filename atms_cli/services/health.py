@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from atms_cli.domain.footprint import GROUP_HINT, SHARED, describe_size
 from atms_cli.domain.task import STATUSES
-from atms_cli.errors import AtmsError
+from atms_cli.errors import AtmsError, DamagedError
 from atms_cli.services import agents, queue, tidying
 
 TYPE_CHECKING = False
@@ -63,12 +63,12 @@ def _at_work(ws: Workspace, tasks: list[Task]) -> list[JsonObject]:
 
 def doctor(ws: Workspace) -> list[JsonObject]:
     """Return what is wrong, each as check, detail and what repairs it; an empty list is good health."""
-    found = list(ws.store.doctor())
-    found += file_system(ws)
-    found += _settings(ws)
-    found += _roadmap(ws)
-    found += _broken_worktrees(ws)
-    return found
+    found = [*ws.store.doctor(), *file_system(ws), *_settings(ws), *_roadmap(ws)]
+    try:
+        return [*found, *_conflicts(ws), *_broken_worktrees(ws)]
+    except DamagedError:
+        # It is told of already.
+        return found
 
 
 def _broken_worktrees(ws: Workspace) -> list[JsonObject]:
@@ -140,11 +140,15 @@ def _settings(ws: Workspace) -> list[JsonObject]:
 
 
 def _roadmap(ws: Workspace) -> list[JsonObject]:
-    """Return whether the roadmap can be read, and what waits for a person to say whose word holds."""
     try:
         ws.roadmap.read()
     except AtmsError as error:
         return [{"check": "roadmap", "detail": error.message, "repair": error.hint}]
+    return []
+
+
+def _conflicts(ws: Workspace) -> list[JsonObject]:
+    """Return what waits for a person to say whose word holds, that of the roadmap or that of the queue."""
     return [
         {
             "check": "roadmap",
