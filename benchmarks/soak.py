@@ -68,7 +68,8 @@ def main() -> int:
 def work(root: str, jobs: int, seed: int) -> int:
     """Be `atms run --drain` with a clock that jumps."""
     from atms_cli.bootstrap import open_workspace
-    from atms_cli.loop.forever import Loop, Plan
+    from atms_cli.loop.forever import Loop
+    from atms_cli.loop.plan import Plan
 
     workspace = open_workspace(root, os.environ)
     workspace.clock = _jumping(random.Random(seed))  # noqa: S311  no secret

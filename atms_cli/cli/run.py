@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from atms_cli.cli import options as o
     from atms_cli.cli.call import Call
     from atms_cli.domain.records import JsonObject
-    from atms_cli.loop.forever import Plan
+    from atms_cli.loop.plan import Plan
 
 
 #: Columns of a bar of the plan.
@@ -34,7 +34,8 @@ def run(
 ) -> int:
     """Start agents on ready tasks, judge their work, and go on until interrupted."""
     from atms_cli.cli.progress import view
-    from atms_cli.loop.forever import Loop, Plan
+    from atms_cli.loop.forever import Loop
+    from atms_cli.loop.plan import Plan
 
     if jobs is not None and jobs < 1:
         raise UsageError(f"{jobs} attempts at once make no sense", "give -j 1 or more")

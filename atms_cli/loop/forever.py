@@ -6,23 +6,15 @@ import gc
 import os
 import select
 import signal
-from contextlib import suppress
-from dataclasses import dataclass
 from os.path import join
 
 from atms_cli.domain import budget
 from atms_cli.domain.moment import describe_duration, seconds_between, to_iso
-from atms_cli.errors import (
-    EXIT_INTERRUPTED,
-    EXIT_NOTHING_TO_DO,
-    EXIT_TERMINATED,
-    EXIT_WORK_FAILED,
-    AtmsError,
-    ConflictError,
-)
+from atms_cli.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, AtmsError, ConflictError
 from atms_cli.loop.chores import Chores
 from atms_cli.loop.recovery import recover
 from atms_cli.loop.roadmap import Roadmap, watched
+from atms_cli.loop.summary import exit_code, sum_up
 from atms_cli.loop.tick import Desk
 from atms_cli.loop.work import Ended
 from atms_cli.services import agents, attempts, dispatch, drivers, health, prompts, tidying
@@ -30,6 +22,7 @@ from atms_cli.store import paths
 from atms_cli.store.lock import Lock, holder
 from atms_cli.system.keeper_client import Keeper, KeeperGone, Refused
 from atms_cli.system.launch import Launch, Outcome
+from atms_cli.system.signals import Signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,9 +30,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from atms_cli.bootstrap import OpenWorkspace
-    from atms_cli.domain.records import Agent, JsonObject
+    from atms_cli.domain.records import JsonObject
+    from atms_cli.loop.plan import Plan
     from atms_cli.loop.work import Report
-    from atms_cli.ports import ReadModel
     from atms_cli.system.watch import Changes
 
 #: How long an older keeper may take to hand over, and how often to look even if nothing was noticed.
@@ -48,25 +41,10 @@ _LONGEST_SLEEP_S = 30.0
 _RUN_LOCK_TIMEOUT_S = 0.3
 #: Worktrees that are made, committed to, merged or removed at once.
 _CHORES = 8
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: What becomes of attempts when a run has cost as much as it may (services/watching.py stops them).
 _AGENTS_GO_BACK = "commands may finish, what agents are at work on goes back into the queue"
 #: Interrupts: start nothing new; stop what runs; kill it.
 _FINISH, _STOP, _KILL = 1, 2, 3
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a person asked `atms run` for."""
-
-    drain: bool = False
-    once: bool = False
-    jobs: int | None = None
-    only: Sequence[str] = ()
-    max_time_s: float | None = None
-    max_usd: float | None = None
-    max_tokens: int | None = None
-    max_failures: int | None = None
 
 
 class Loop:
@@ -106,7 +84,7 @@ class Loop:
         try:
             # Read once: decoding it anew for every launch would cost more than the launch.
             self._ws.environ = dict(self._ws.environ)
-            with watched(self._ws) as changes, _Signals(self._interrupted) as signals:
+            with watched(self._ws) as changes, Signals(self._interrupted) as signals:
                 return self._keep_going(changes, signals)
         finally:
             lock.release()
@@ -116,7 +94,7 @@ class Loop:
         self._signal = number
         self._stage = max(self._stage + 1, _STOP if number != signal.SIGINT else _FINISH)
 
-    def _keep_going(self, changes: Changes, signals: _Signals) -> int:
+    def _keep_going(self, changes: Changes, signals: Signals) -> int:
         os.makedirs(join(self._ws.directory, paths.RUNS), exist_ok=True)
         for problem in health.file_system(self._ws):
             self._report({"type": "warning", "text": f"{problem['detail']}; {problem['repair']}"})
@@ -272,7 +250,7 @@ class Loop:
                 for process in self._desk.processes():
                     self._keeper.kill_now(process, "the loop was told to kill it")
 
-    def _sleep(self, changes: Changes, signals: _Signals) -> None:
+    def _sleep(self, changes: Changes, signals: Signals) -> None:
         """Wait for a process to end, a change by others, a signal, or the next moment that matters."""
         woken = [self._keeper.fileno(), changes.fileno(), signals.fileno(), self._chores.fileno()]
         is_nothing = True
@@ -341,89 +319,8 @@ class Loop:
         with self._ws.store.writing("atms run") as tx:
             # Until the next loop nobody looks, so an alert that is over would stay.
             self._desk.look_after(tx, every_s=0.0)
-        summary = self._summary()
+        summary = sum_up(self._desk, self._plan, self._stage)
         self._report(summary)
         if self._stage:
             return EXIT_INTERRUPTED if self._signal == signal.SIGINT else EXIT_TERMINATED
-        if self._plan.once and not self._desk.counts["started"]:
-            return EXIT_NOTHING_TO_DO
-        if self._plan.once:
-            return 0 if self._desk.counts["completed"] else EXIT_WORK_FAILED
-        is_open = summary["failed"] or summary["blocked"] or summary["unassigned"] or summary["left"]
-        return EXIT_WORK_FAILED if is_open else 0
-
-    def _summary(self) -> JsonObject:
-        read, now = self._ws.store.queue(self._ws.config["queue"]), to_iso(self._ws.clock.now_ms())
-        counts = read.counts()
-        force = attempts.workforce(self._ws, read, self._desk.jobs, self._plan.only)
-        stranded = attempts.cannot_run(self._ws, read, force, now) if self._plan.drain else []
-        names = ("ready", "delayed", "waiting", "blocked", "assigned", "in_progress", "validating", "review")
-        return {
-            "type": "summary",
-            "completed": self._desk.counts["completed"],
-            "failed": counts.get("failed", 0),
-            "cancelled": self._desk.counts["cancelled"],
-            "retried": self._desk.counts["retried"],
-            "blocked": counts.get("waiting", 0) + counts.get("blocked", 0),
-            "unassigned": len(stranded),
-            "review": counts.get("review", 0),
-            "left": sum(counts.get(name, 0) for name in names),
-            "interrupted": self._stage > 0,
-            "paused": read.paused() is not None,
-            "limits": self._limits(read, force, now),
-            "reasons": [f"{task['id']} ({task['title']}): {why}" for task, why in stranded[:5]],
-        }
-
-    def _limits(self, read: ReadModel, force: Sequence[Agent], now: str) -> list[str]:
-        """Return, in words, what keeps ready tasks from starting."""
-        throttle = dispatch.Throttle(self._ws, read, force, now, self._desk.apart.full)
-        found = [throttle.of({}, lane) for lane in read.ready_lanes()]
-        if found:
-            found += [throttle.of({}, None, agent["name"]) for agent in force]
-        full = self._desk.apart.full
-        said = [self._said(limit) for limit in found if limit]
-        return list(
-            dict.fromkeys([*said, *([f"{full}; see: atms task worktrees"] if full and read.ready_lanes() else [])])
-        )
-
-    @staticmethod
-    def _said(limit: JsonObject) -> str:
-        if limit["until"]:
-            return f"{limit['text']} until {limit['until']}"
-        return (
-            f"{limit['text']}; {dispatch.way_on(limit)}"
-            if limit["kind"] in ("halted", "disabled", "prompt")
-            else str(limit["text"])
-        )
-
-
-class _Signals:
-    """Takes signals while the loop runs; its `fileno` wakes the sleeper."""
-
-    def __init__(self, handler: signal.Handlers | object) -> None:
-        self._handler = handler
-        self._before: dict[int, object] = {}
-
-    def __enter__(self) -> _Signals:
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._reader, False)
-        os.set_blocking(self._writer, False)
-        self._fd_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        self._before = {number: signal.signal(number, self._handler) for number in _SIGNALS}  # type: ignore[arg-type]
-        return self
-
-    def fileno(self) -> int:
-        """Return the descriptor that a signal makes readable."""
-        return self._reader
-
-    def clear(self) -> None:
-        """Take note."""
-        with suppress(BlockingIOError):
-            os.read(self._reader, 1024)
-
-    def __exit__(self, *_: object) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)  # type: ignore[arg-type]
-        signal.set_wakeup_fd(self._fd_before)
-        os.close(self._reader)
-        os.close(self._writer)
+        return exit_code(self._desk, self._plan, summary)
