@@ -79,17 +79,32 @@ def reports(given: Sequence[str] | None) -> list[Json]:
 
 
 def thresholds(given: Sequence[str] | None) -> JsonObject:
-    """Return limits from `NAME=VALUE`; what is no JSON is text."""
+    """Return limits from `NAME=VALUE` and `NAME.PART=VALUE`; what is no JSON is text."""
     found: JsonObject = {}
     for each in many(given):
-        name, is_pair, text = each.partition("=")
-        if not name or not is_pair:
-            raise UsageError(f"`{each}` is no threshold", "write it as NAME=VALUE")
-        try:
-            found[name] = loads(text)
-        except ValueError:
-            found[name] = text
+        names, is_pair, text = each.partition("=")
+        name, is_part, part = names.partition(".")
+        if not name or not is_pair or bool(is_part) != bool(part):
+            raise UsageError(f"`{each}` is no threshold", "write it like coverage.line=80 or new_findings=0")
+        if part:
+            found[name] = {**_parts(found.get(name), each), part: _value(text)}
+        else:
+            found[name] = _value(text)
     return found
+
+
+def _parts(known: Json, given: str) -> JsonObject:
+    if known is None or isinstance(known, dict):
+        return known or {}
+    raise UsageError(f"`{given}` is at odds with a threshold before it", "give the whole limit, or its parts")
+
+
+def _value(text: str) -> Json:
+    try:
+        value: Json = loads(text)
+    except ValueError:
+        return text
+    return value
 
 
 def cache(how: str | None) -> bool | None:

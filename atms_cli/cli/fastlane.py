@@ -93,8 +93,8 @@ def _store(values: Values, name: str, kind: str, text: str) -> None:
 
 def _convert(kind: str, text: str) -> object:
     """Convert plain digits; Typer may know more spellings and has better words for what is wrong."""
-    if kind == "int":
-        if not text.isascii() or not text.isdigit():
+    if kind in ("int", "positive"):
+        if not text.isascii() or not text.isdigit() or (kind == "positive" and not int(text)):
             raise ValueError(text)
         return int(text)
     return text

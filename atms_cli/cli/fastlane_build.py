@@ -50,7 +50,9 @@ def _kind(parameter: TyperArgument | TyperOption) -> str:
         return "true"
     if parameter.nargs == -1 or parameter.multiple:
         return "many"
-    return "int" if parameter.type.name.startswith("int") else "text"
+    if not parameter.type.name.startswith("int"):
+        return "text"
+    return "positive" if (getattr(parameter.type, "min", None) or 0) > 0 else "int"
 
 
 def write() -> None:

@@ -7,7 +7,7 @@ COMMON: dict[str, tuple[str, str]] = {'--json': ('json', 'true'), '-q': ('quiet'
 COMMANDS: dict[str, tuple[str, tuple[tuple[str, str, bool], ...], dict[str, tuple[str, str]]]] = {
     'init': ('atms_cli.cli.workspace:init', (), {'--template': ('template', 'text'), '--force': ('force', 'true')}),
     'status': ('atms_cli.cli.workspace:status', (), {}),
-    'run': ('atms_cli.cli.run:run', (), {'--drain': ('drain', 'true'), '--once': ('once', 'true'), '-j': ('jobs', 'int'), '--jobs': ('jobs', 'int'), '--agent': ('agent', 'many'), '--dry-run': ('dry_run', 'true'), '--progress': ('progress', 'text'), '--max-time': ('max_time', 'text'), '--max-cost': ('max_cost', 'text'), '--max-tokens': ('max_tokens', 'int'), '--max-failures': ('max_failures', 'int')}),
+    'run': ('atms_cli.cli.run:run', (), {'--drain': ('drain', 'true'), '--once': ('once', 'true'), '-j': ('jobs', 'int'), '--jobs': ('jobs', 'int'), '--agent': ('agent', 'many'), '--dry-run': ('dry_run', 'true'), '--progress': ('progress', 'text'), '--max-time': ('max_time', 'text'), '--max-cost': ('max_cost', 'text'), '--max-tokens': ('max_tokens', 'int'), '--max-failures': ('max_failures', 'positive')}),
     'demo': ('atms_cli.cli.demo:demo', (), {'--keep': ('keep', 'text')}),
     'undo': ('atms_cli.cli.history:undo', (('count', 'int', False),), {}),
     'sync': ('atms_cli.cli.sync:sync', (('remote', 'text', False),), {}),
@@ -94,7 +94,7 @@ COMMANDS: dict[str, tuple[str, tuple[tuple[str, str, bool], ...], dict[str, tupl
     'gate show': ('atms_cli.cli.gate:show', (('name', 'text', True),), {}),
     'gate remove': ('atms_cli.cli.gate:remove', (('name', 'text', True),), {}),
     'gate run': ('atms_cli.cli.gate:run', (('names', 'many', False),), {'--task': ('task', 'text'), '--stage': ('stage', 'text'), '--changed': ('changed', 'true'), '--base': ('base', 'text'), '--no-cache': ('no_cache', 'true'), '--report': ('report', 'many'), '-v': ('verbose', 'true'), '--verbose': ('verbose', 'true')}),
-    'gate results': ('atms_cli.cli.gate:results', (('id', 'text', False),), {'--gate': ('gate', 'text'), '--status': ('status', 'text'), '-n': ('limit', 'int'), '--limit': ('limit', 'int')}),
+    'gate results': ('atms_cli.cli.gate:results', (('id', 'text', False),), {'--gate': ('gate', 'text'), '--status': ('status', 'text'), '-n': ('limit', 'positive'), '--limit': ('limit', 'positive')}),
     'gate stats': ('atms_cli.cli.gate:stats', (('names', 'many', False),), {}),
     'gate baseline': ('atms_cli.cli.gate:baseline', (('names', 'many', False),), {'--update': ('update', 'true')}),
     'gate install-hook': ('atms_cli.cli.gate:install_hook', (), {'--stage': ('stage', 'many')}),

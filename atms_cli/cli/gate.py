@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from atms_cli.cli import options as o
     from atms_cli.cli.call import Call
+    from atms_cli.domain.records import Gate
 
 __all__ = [
     "add", "baseline", "install_hook", "list_", "remove", "results", "run", "show", "stats", "uninstall_hook",
@@ -61,7 +62,17 @@ def add(
         "reports": defining.reports(report), "thresholds": defining.thresholds(threshold), "cache": defining.cache(cache),
         "inputs": many(input), "working_directory": cwd, "environment": environment(env),
     })  # fmt: skip
-    call.answer(gate, [name], lambda: f"{name} added to {call.workspace.settings.path}; try it: atms gate run {name}")
+    call.answer(gate, [name], lambda: f"{name} added to {call.workspace.settings.path}; {_next_step(gate)}")
+
+
+def _next_step(gate: Gate) -> str:
+    from shlex import quote
+
+    from atms_cli.domain.gate import REVIEW
+
+    if gate["kind"] == REVIEW:
+        return "tasks that it judges wait for a person: atms task approve ID"
+    return f"try it: atms gate run {quote(gate['name'])}"
 
 
 def _check_stages(stages: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from atms_cli.cli.gatelines import MARKS
 from atms_cli.cli.lines import one_line
-from atms_cli.cli.render import records, table
+from atms_cli.cli.render import plural, records, table
 from atms_cli.domain.moment import describe_duration
 
 TYPE_CHECKING = False
@@ -87,7 +87,7 @@ def _seconds(seconds: float | None) -> str:
 def baseline_text(call: Call, told: Sequence[Any], path: str) -> str:
     """Return what is accepted, a gate a line."""
     if not told:
-        return call.style("nothing is accepted yet; see: atms gate baseline --update", "dim")
+        return call.style("nothing is accepted yet; accept what gates find now: atms gate baseline --update", "dim")
     lines = [f"{call.style(each['name'], 'bold')}  {_accepted(each)}" for each in told]
     return "\n".join([*lines, call.style(f"in {path}", "dim")])
 
@@ -96,4 +96,4 @@ def _accepted(each: Any) -> str:  # noqa: ANN401  JSON
     moved = [f"{each[word]} {word}" for word in ("added", "gone") if each.get(word)]
     changed = f" ({', '.join(moved)})" if moved else ""
     figures = [f"{name} {figure['median']:.6g}" for name, figure in each["figures"].items()]
-    return ", ".join([f"{each['findings']} findings{changed}", *figures])
+    return ", ".join([f"{plural(int(each['findings']), 'finding')}{changed}", *figures])

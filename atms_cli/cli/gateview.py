@@ -7,7 +7,7 @@ from functools import partial
 
 from atms_cli.cli.gatelines import line
 from atms_cli.cli.lines import one_line
-from atms_cli.cli.render import cut, pairs, prose, table, terminal_width
+from atms_cli.cli.render import cut, pairs, plural, prose, table, terminal_width
 from atms_cli.domain import gate as gates
 from atms_cli.domain.moment import describe_duration
 from atms_cli.services import redaction
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from atms_cli.domain.records import Gate, GateResult, JsonObject, Task, Verdict
     from atms_cli.services.judging import Round
 
-#: Statuses that do not keep a verdict from being good, in words.
-_APART = {"skipped": "skipped", "waiting": "waiting for a person"}
+#: What does not keep a verdict from being good, in words.
+_APART = {
+    "failed, which stops nothing": ("failed", "error", "timeout"), "skipped": ("skipped",), "waiting for a person": ("waiting",),
+}  # fmt: skip
 _TAIL_LINES = 12
 _MOST_FINDINGS = 20
 
@@ -107,12 +109,16 @@ def summary(call: Call, verdict: Verdict) -> str:
     if gates.awaits_review(verdict):
         return call.style("all that is missing is a review", "yellow")
     if failed:
-        return "\n" + call.style(f"{len(failed)} of {total} gates failed", "red")
+        words = f"{len(failed)} of {total} gates failed" if total > 1 else "the gate failed"
+        return "\n" + call.style(words, "red")
     if not verdict["passed"]:
         return call.style("not passed: something else was judged", "red")
-    counts = [(sum(it["status"] == status for it in verdict["gates"]), word) for status, word in _APART.items()]
-    apart = "".join(f", {number} {word}" for number, word in counts if number)
-    return call.style(f"all {total} gates passed{apart}" if total > 1 else f"the gate passed{apart}", "green")
+    passed = sum(it["status"] == "passed" for it in verdict["gates"])
+    counts = [(sum(it["status"] in statuses for it in verdict["gates"]), word) for word, statuses in _APART.items()]
+    apart = [f"{number} {word}" for number, word in counts if number]
+    if not apart:
+        return call.style(f"all {total} gates passed" if total > 1 else "the gate passed", "green")
+    return call.style(", ".join([f"{passed} of {plural(total, 'gate')} passed", *apart]), "green")
 
 
 class Watch:

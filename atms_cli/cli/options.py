@@ -400,7 +400,12 @@ Reports = Annotated[
     Option("--report", metavar="[FORMAT:]PATH", help="A file it writes, to be read for findings; repeatable."),
 ]
 Thresholds = Annotated[
-    list[str] | None, Option("--threshold", metavar="NAME=VALUE", help="A limit on what its reports say; repeatable.")
+    list[str] | None,
+    Option(
+        "--threshold",
+        metavar="NAME=VALUE",
+        help="A limit on what its reports say, like coverage.line=80 or new_findings=0; repeatable.",
+    ),
 ]
 Cache = Annotated[
     str | None,
@@ -473,11 +478,20 @@ MaxTime = Annotated[
 ]
 MaxCost = Annotated[
     str | None,
-    Option("--max-cost", metavar="USD", help="Start nothing more once this run has cost so many US dollars."),
+    Option(
+        "--max-cost",
+        metavar="USD",
+        help="Stop agents and start nothing more once this run has cost so many US dollars.",
+    ),
 ]
 MaxTokens = Annotated[
     int | None,
-    Option("--max-tokens", min=0, metavar="N", help="Start nothing more once this run has used so many tokens."),
+    Option(
+        "--max-tokens",
+        min=0,
+        metavar="N",
+        help="Stop agents and start nothing more once this run has used so many tokens.",
+    ),
 ]
 MaxFailures = Annotated[
     int | None, Option("--max-failures", min=1, metavar="N", help="Start nothing more once so many tasks have failed.")

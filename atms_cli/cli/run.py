@@ -39,8 +39,6 @@ def run(
 
     if jobs is not None and jobs < 1:
         raise UsageError(f"{jobs} attempts at once make no sense", "give -j 1 or more")
-    if max_failures is not None and max_failures < 1:
-        raise UsageError(f"{max_failures} failures at most would end it at once", "give --max-failures 1 or more")
     plan = Plan(
         drain=drain, once=once, jobs=jobs, only=many(agent), max_time_s=_seconds(max_time), max_usd=_usd(max_cost),
         max_tokens=max_tokens, max_failures=max_failures,

@@ -43,8 +43,8 @@ def init(call: Call, template: o.Template = None, force: o.InitForce = False) ->
     added = _add(call, found) if template else []
     document = {"workspace": root, "created": is_new, "settings": creation.settings_path(root), "gates": added}
     call.answer(document, [root], lambda: _made(call, root, is_new=is_new, wrote=wrote, added=added))
-    if template in (None, "generic") and found:
-        names = ", ".join(each["name"] for each in found)
+    names = ", ".join(each["name"] for each in found if each["name"] not in call.workspace.config["gates"])
+    if template in (None, "generic") and names:
         call.say(f"found {names}; make gates of them: atms init --template auto")
     elif template and not added:
         call.say("no gate was added: the project sets up none that is not there")
@@ -64,7 +64,7 @@ def _made(call: Call, root: str, *, is_new: bool, wrote: bool, added: Sequence[P
     lines += [f"gate {each['name']}: {each['command']}  (from {each['source']})" for each in added]
     roadmap = any(exists(join(root, name)) for name in ("FEATURES.json", "TASKS.json"))
     next_step = "atms feature sync" if roadmap else 'atms task add "Say hello" --command "echo hello"'
-    first = "atms gate run, " if added else ""
+    first = "atms gate run, then: " if added else ""
     return "\n".join([*lines, call.style(f"next: {first}{next_step}, then: atms run --drain", "dim")])
 
 

@@ -597,7 +597,11 @@ def gate_logs(ws: Workspace, task_id: str) -> list[tuple[str, str]]:
     result = ws.store.reading().task(task_id)["result"] or {}
     verdict, merge = result.get("validation"), result.get("merge")
     judged = verdict.get("gates") if isinstance(verdict, dict) else None
-    logs = [(f"gate {gate['name']}: {gate['reason'] or gate['status']}", str(gate["log"])) for gate in judged or []]
+    logs = [
+        (f"gate {gate['name']}: {gate['reason'] or gate['status']}", str(gate["log"]))
+        for gate in judged or []
+        if gate["log"]
+    ]
     if isinstance(merge, dict) and merge.get("log"):
         run, _, name = str(merge["log"]).partition("/")
         logs.append((f"merge: {str(merge['kind']).replace('_', ' ')}", ws.run_files.path(run, name)))

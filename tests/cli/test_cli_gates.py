@@ -45,7 +45,7 @@ def test_all_that_a_gate_can_say(atms: Atms) -> None:
         "timeout": 300.0, "retries": 2, "working_directory": "sub", "environment": {"A": "b"},
         "expect": {"exit_codes": [0, 5], "output": ["passed"], "no_output": ["rror"]},
         "reports": [{"path": "{reports}/x.xml", "format": "junit"}, {"path": "coverage.xml", "format": "auto"}],
-        "thresholds": {"coverage": 80}, "cache": False, "inputs": ["src/"],
+        "thresholds": {"coverage": {"line": 80}}, "cache": False, "inputs": ["src/"],
     }  # fmt: skip
     shown = atms("gate", "show", "tests").out
     for part in (
@@ -123,6 +123,38 @@ def test_commands_of_one_task_alone(atms: Atms) -> None:
     atms("task", "done", two)
 
 
+def test_limits_by_their_parts(atms: Atms) -> None:
+    words = [
+        "--command",
+        "x",
+        "--report",
+        "c.xml",
+        "--threshold",
+        "coverage.line=80",
+        "--threshold",
+        "coverage.changed=90",
+    ]
+    assert atms.json("gate", "add", "a", *words)["thresholds"] == {"coverage": {"line": 80, "changed": 90}}
+    refused = atms("gate", "add", "b", *words, "--threshold", "coverage=1", "--threshold", "coverage.line=2", code=2)
+    assert "`coverage.line=2` is at odds with a threshold before it" in refused.err
+
+
+def test_what_to_do_with_a_new_gate(atms: Atms) -> None:
+    assert "try it: atms gate run 'two words'\n" in atms("gate", "add", "two words", "--command", "true").out
+    assert "wait for a person: atms task approve ID\n" in atms("gate", "add", "eyes", "--kind", "review").out
+
+
+def test_an_advisory_gate_that_failed_has_not_passed(atms: Atms) -> None:
+    atms("gate", "add", "hint", "--command", "false", "--advisory")
+    assert atms("gate", "run").out.endswith("0 of 1 gate passed, 1 failed, which stops nothing\n")
+    atms("gate", "add", "hard", "--command", "false")
+    assert atms("gate", "run", "hard", code=7).out.endswith("\nthe gate failed\n")
+
+
+def test_no_results_at_all_are_no_number_to_ask_for(atms: Atms) -> None:
+    assert "is not in the range x>=1" in atms("gate", "results", "-n", "0", code=2).err
+
+
 def test_init_proposes_what_is_there(atms: Atms) -> None:
     atms.write("Makefile", "lint:\n\ttrue\n")
     assert "found make-lint; make gates of them: atms init --template auto" in atms("init").err
@@ -130,6 +162,7 @@ def test_init_proposes_what_is_there(atms: Atms) -> None:
     made = atms("init", "--template", "auto")
     assert "gate make-lint: make lint  (from Makefile)" in made.out
     assert [gate["kind"] for gate in atms.json("gate", "list")] == ["lint"]
+    assert "found" not in atms("init").err, "it has the gate already"
     again = atms("init", "--template", "auto")
     assert "no gate was added" in again.err
     assert "agents cannot change gates" in atms("init", "--template", "auto", code=1, env={"ATMS_AGENT": "x"}).err

@@ -224,6 +224,7 @@ def test_work_waits_for_a_person(project: Atms, isolation: str) -> None:
     assert f"atms task approve {one}" in atms("run", "--drain", "--progress", "plain", code=8).out
     assert atms.task(one)["status"] == "review"
     assert [attempt["phase"] for attempt in atms.task(one)["attempt_list"]] == ["succeeded"]
+    assert atms("task", "logs", one).out == "== gate there: passed\n", "a review prints nothing"
     agent = {"ATMS_AGENT": "robot"}
     assert "agents cannot approve work" in atms("task", "approve", one, code=1, env=agent).err
     atms("task", "done", one, env=agent)
