@@ -40,7 +40,9 @@ def results_text(call: Call, found: Sequence[JsonObject]) -> str:
     if not found:
         return call.style("no results yet", "dim")
     rows = [_row(each) for each in found]
-    below = [
+    # What is cut in the table is whole below it, where there is room for it.
+    below = [] if len({each["run"] for each in found}) > 1 else _reasons(call, found)
+    below += [
         findings_text(call, str(each["name"]), records(each["findings"]), _MOST_FINDINGS)  # type: ignore[arg-type]  # as they were written
         for each in found
         if each.get("findings")
@@ -48,6 +50,15 @@ def results_text(call: Call, found: Sequence[JsonObject]) -> str:
     return "\n\n".join(
         [table(call, ("RUN", "WHEN", "GATE", "STATUS", "TIME", "FOR", "REASON"), rows, stretch=6), *below]
     )
+
+
+def _reasons(call: Call, found: Sequence[JsonObject]) -> list[str]:
+    lines = [
+        f"{call.style(str(each['name']), 'bold')}  {one_line(str(each['reason']))}"
+        for each in found
+        if each.get("reason")
+    ]
+    return ["\n".join(lines)] if lines else []
 
 
 def _row(result: Any) -> list[tuple[str, str]]:  # noqa: ANN401  JSON

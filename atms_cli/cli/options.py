@@ -78,7 +78,9 @@ Agent = Annotated[str | None, Option("--agent", metavar="NAME", help="The agent 
 WorkingDirectory = Annotated[
     str | None, Option("--cwd", metavar="DIR", help="Where it is done, from the workspace's root.")
 ]
-Environment = Annotated[list[str] | None, Option("--env", metavar="K=V", help="An environment variable; repeatable.")]
+Environment = Annotated[
+    list[str] | None, Option("--env", metavar="NAME=VALUE", help="An environment variable; repeatable.")
+]
 Inputs = Annotated[
     list[str] | None, Option("--input", metavar="NAME=VALUE", help="What it is given to work with; repeatable.")
 ]
@@ -149,7 +151,8 @@ GraphTask = Annotated[
 ]
 Draft = Annotated[bool, Option("--draft", help="Keep it out of the queue for now.")]
 Statuses = Annotated[
-    list[str] | None, Option("--status", metavar="S", help="One of: " + ", ".join(tasks.STATUSES) + "; repeatable.")
+    list[str] | None,
+    Option("--status", metavar="STATUS", help="One of: " + ", ".join(tasks.STATUSES) + "; repeatable."),
 ]
 Priorities = Annotated[list[str] | None, Option("-p", "--priority", metavar="P", help="Of this priority; repeatable.")]
 Categories = Annotated[list[str] | None, Option("-c", "--category", metavar="C", help="Of this category; repeatable.")]
@@ -168,7 +171,7 @@ Search = Annotated[str | None, Option("--search", metavar="TEXT", help="With thi
 Sort = Annotated[str | None, Option("--sort", metavar="FIELD", help="One of: " + ", ".join(SORTS) + ".")]
 Reverse = Annotated[bool, Option("--reverse", help="The other way round.")]
 Limit = Annotated[
-    int | None, Option("--limit", min=0, metavar="N", help="At most so many; a table shows 50 unless told.")
+    int | None, Option("-n", "--limit", min=0, metavar="N", help="At most so many; a table shows 50 unless told.")
 ]
 Offset = Annotated[int | None, Option("--offset", min=0, metavar="N", help="Skip so many first.")]
 Format = Annotated[str | None, Option("--format", metavar="F", help="One of: table, json, jsonl, ids, csv.")]
@@ -304,7 +307,7 @@ SomeFeatureIds = Annotated[
 FeatureFile = Annotated[
     str | None, Option("--file", metavar="PATH", help="The roadmap file, else FEATURES.json or TASKS.json.")
 ]
-FeatureStatuses = Annotated[list[str] | None, Option("--status", metavar="S", help="Of this status; repeatable.")]
+FeatureStatuses = Annotated[list[str] | None, Option("--status", metavar="STATUS", help="Of this status; repeatable.")]
 SuggestedTitle = Annotated[
     str | None, Argument(metavar="[TITLE]", help="10 to 200 characters; may stand in --from or be written with --edit.")
 ]

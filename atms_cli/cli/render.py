@@ -166,7 +166,7 @@ def _facts(task: Mapping[str, object], now: str) -> list[tuple[str, str]]:
         ("value", str(task["business_value"])),
         ("leaves", ", ".join(_outputs(task["context"]))),
         ("deadline", str(task["deadline"] or "")),
-        ("not before", str(task["not_before"] or "")),
+        ("not before", str(task["not_before"] or "") if task["status"] in ("created", "queued", "blocked") else ""),
         ("every", f"{recurrence['cron']}, missed: {recurrence['missed']}" if isinstance(recurrence, dict) else ""),
         ("limits", _limits(task["context"])),
         ("command", str(task["command"] or "")),

@@ -23,11 +23,13 @@ def listed(ws: Workspace, named: str | None, *, gate: str | None, status: str | 
     """Return the newest results of gates, newest first: all, or those of a run or a task.
 
     Raises:
-        NotFoundError: there is neither a run nor a task of that name.
+        NotFoundError: there is neither a run nor a task of that name, or there never was such a gate.
 
     """
     read = ws.store.reading()
     wanted: ResultFilter = {**_EVERYTHING, "gate": gate, "status": status, "limit": limit}
+    if gate is not None and not read.gate_results({**_EVERYTHING, "gate": gate}):
+        _check_is_defined(ws, gate)
     if named is None:
         return read.gate_results(wanted)
     if read.gate_results({**_EVERYTHING, "run": named}):
@@ -74,8 +76,13 @@ def statistics(ws: Workspace, names: Sequence[str]) -> list[JsonObject]:
     found: list[JsonObject] = []
     for name in names or list(ws.config["gates"]):
         results = ws.store.reading().gate_results({**_EVERYTHING, "gate": name, "limit": LOOKED_AT})
-        if not results and name not in ws.config["gates"]:
-            known = ", ".join(ws.config["gates"]) or "none is defined"
-            raise NotFoundError(f"no gate `{name}`", f"known gates: {known}")
+        if not results:
+            _check_is_defined(ws, name)
         found.append({"name": name, **gatehistory.statistics(results)})
     return found
+
+
+def _check_is_defined(ws: Workspace, name: str) -> None:
+    if name not in ws.config["gates"]:
+        known = ", ".join(ws.config["gates"]) or "none is defined"
+        raise NotFoundError(f"no gate `{name}`", f"known gates: {known}")

@@ -155,6 +155,27 @@ def test_no_results_at_all_are_no_number_to_ask_for(atms: Atms) -> None:
     assert "is not in the range x>=1" in atms("gate", "results", "-n", "0", code=2).err
 
 
+def test_results_of_a_run_have_their_reasons_whole(atms: Atms) -> None:
+    atms(
+        "gate",
+        "add",
+        "a",
+        "--command",
+        "echo no",
+        "--expect-output",
+        "a pattern that is longer than what a table has room for",
+    )
+    atms("gate", "run", code=7)
+    run = atms("gate", "results", "-q").line
+    assert (
+        "\n\na  its output has nothing like `a pattern that is longer than what a table has room for`\n"
+        in atms("gate", "results", run).out
+    )
+    assert "no gate `b`" in atms("gate", "results", "--gate", "b", code=4).err
+    atms("gate", "remove", "a")
+    assert atms("gate", "results", "--gate", "a", "-q").line == run, "what was found of a gate that is gone stays"
+
+
 def test_init_proposes_what_is_there(atms: Atms) -> None:
     atms.write("Makefile", "lint:\n\ttrue\n")
     assert "found make-lint; make gates of them: atms init --template auto" in atms("init").err
