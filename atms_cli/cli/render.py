@@ -315,7 +315,7 @@ def event_line(call: Call, event: Event) -> str:
     """Return an event in one line: when, what, to what, by whom, and why."""
     reason = event["data"].get("reason") or event["data"].get("title") or _forced(event)
     kind, key, actor = one_line(event["type"]), one_line(event["key"]), one_line(event["actor"])
-    words = f"{call.style(event['at'], 'dim')}  {kind:<21}  {call.style(key, 'bold')}  by {actor}"
+    words = f"{call.style(event['at'], 'dim')}  {kind:<20}  {call.style(key, 'bold')}  by {actor}"
     phase = event.get("phase")
     marks = ", ".join([
         *([phase] if phase in _TELLING_PHASES else []), *(name for name in ("superseded", "folded") if event.get(name))
