@@ -115,12 +115,12 @@ def test_the_fast_lane_takes_the_plain_spelling_of_every_option(name: str) -> No
     for own in (spelling for spelling, (own, _) in known.items() if (own, "option", True) in positionals):
         base += [own, "v"]
     for spelling, (value_name, kind) in known.items():
-        text = {"int": ["3"], "true": []}.get(kind, ["v"])
+        text = {"int": ["3"], "positive": ["3"], "true": []}.get(kind, ["v"])
         found = fastlane.match([*base, spelling, *text])
         assert found is not None
         assert found[0] == target
         most = ["v", "v"] if (value_name, "option", True) in positionals else ["v"]
-        assert found[1][value_name] == {"int": 3, "true": True, "many": most}.get(kind, "v")
+        assert found[1][value_name] == {"int": 3, "positive": 3, "true": True, "many": most}.get(kind, "v")
 
 
 def test_the_table_is_what_the_declarations_make() -> None:
