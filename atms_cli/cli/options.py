@@ -342,7 +342,8 @@ Check = Annotated[bool, Option("--check", help="Change nothing; exit with 1 if t
 GateName = Annotated[str, Argument(metavar="NAME", help="The gate's name.")]
 GateOrGroup = Annotated[str, Argument(metavar="NAME", help="A gate, or a group of gates.")]
 SomeGateNames = Annotated[
-    list[str] | None, Argument(metavar="[NAME]...", help="Gates and groups; all of them if not given.")
+    list[str] | None,
+    Argument(metavar="[NAME]...", help="Gates and groups; if none is given all but reviews and those of stage manual."),
 ]
 GateCommand = Annotated[
     str | None,

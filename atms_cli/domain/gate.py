@@ -97,6 +97,11 @@ def at_stage(gates: Mapping[str, Gate], stage: str) -> list[Gate]:
     return [gate for gate in gates.values() if stage in gate["stages"]]
 
 
+def without_being_asked_for(gates: Mapping[str, Gate]) -> list[Gate]:
+    """Return the gates that judge files whoever asks: none of stage `manual` alone, and no review, for which there is no task."""
+    return [gate for gate in gates.values() if set(gate["stages"]) != {"manual"} and gate["kind"] != REVIEW]
+
+
 def needs_of(gates: Mapping[str, Gate], gate: Gate) -> list[str]:
     """Return the gates that have to pass before one runs."""
     return [member for name in gate["depends_on"] for member in members_of(gates, name) if member != gate["name"]]

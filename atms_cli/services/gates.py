@@ -112,14 +112,16 @@ def remember(ws: Workspace, tx: Transaction, run: str, verdict: Verdict, about: 
 def select(
     ws: Workspace, names: Sequence[str], stage: str | None, task_id: str | None
 ) -> tuple[list[Gate], Task | None]:
-    """Return the gates meant by names, by a stage, by a task, or all of them; and what they depend on."""
+    """Return the gates meant by names, by a stage, by a task, or all that need not be asked for; and what they depend on."""
     defined = ws.config["gates"]
     task = ws.store.reading().task(task_id) if task_id else None
     if names:
         return gates.with_needs(defined, gates.named(defined, names)), task
     if stage is not None:
         return gates.with_needs(defined, gates.at_stage(defined, stage)), task
-    return (list(defined.values()) if task is None else of_task(ws, task)), task
+    if task is not None:
+        return of_task(ws, task), task
+    return gates.with_needs(defined, gates.without_being_asked_for(defined)), None
 
 
 def scope(

@@ -80,9 +80,11 @@ def test_which_gates_judge_a_task() -> None:
     assert asked == {"tests": True, "slow": True, "lint": True}, "what a task asks for is required"
     assert not defined["slow"]["required"], "the definition itself stays"
     assert [gate["name"] for gate in gates.at_stage(defined, "pre-commit")] == ["lint"]
+    defined |= {"load": made("load", stages=["manual"]), "eyes": made("eyes", kind="review", command=None)}
+    assert [gate["name"] for gate in gates.without_being_asked_for(defined)] == ["tests", "slow", "lint"]
     with pytest.raises(NotFoundError) as refusal:
         gates.for_task(defined, ["nope"])
-    assert refusal.value.hint == "known gates: tests, slow, lint"
+    assert refusal.value.hint == "known gates: tests, slow, lint, load, eyes"
 
 
 def refusal_of(**definitions: Gate) -> str:
