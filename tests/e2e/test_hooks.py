@@ -501,7 +501,7 @@ def test_each_commit_that_is_pushed_is_judged_and_not_the_working_tree(repo: Atm
     git(repo, "commit", "-qam", "bad")
     git(repo, "switch", "-q", "-")
     git(repo, "tag", "-am", "tag", "v1")
-    assert "1 of 1 gates failed" in git(repo, "push", "origin", "other", code=1)
+    assert "the gate failed" in git(repo, "push", "origin", "other", code=1)
     git(repo, "push", "-q", "origin", "v1", "HEAD:refs/heads/main")
     good, bad = git(repo, "rev-parse", "HEAD"), git(repo, "rev-parse", "other")
     assert (repo.root / ".atms/judged").read_text().split() == [good, bad, good]

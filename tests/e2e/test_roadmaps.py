@@ -271,10 +271,10 @@ def test_a_failed_gate_shows_why(repository: Atms) -> None:
 
 def test_gates_judge_the_worktree_that_one_is_in(repository: Atms) -> None:
     atms = repository
-    atms.settings("gates:\n  lint:\n    command: test -f lintok\n    stages: [pre-commit]\n")
+    atms.settings("gates:\n  lint:\n    command: test -f lintok\n    stages: [ci]\n")
     atms.write("lintok", "")
     other = atms.root.parent / "linked"
     words = ["git", "worktree", "add", "-q", str(other)]
     subprocess.run(words, cwd=atms.root, env=atms.env, check=True)  # noqa: TID251  a test stands outside
-    atms("gate", "run", "--stage", "pre-commit")
-    atms("gate", "run", "--stage", "pre-commit", code=7, cwd=other)
+    atms("gate", "run", "--stage", "ci")
+    atms("gate", "run", "--stage", "ci", code=7, cwd=other)
