@@ -165,7 +165,7 @@ def _tree(text: str, path: str, yaml: Any) -> Any:  # noqa: ANN401
     if tree is None:
         return CommentedMap()
     if not isinstance(tree, dict):
-        raise AtmsError(f"{path} must hold keys and values", "see docs/reference/configuration.md")
+        raise AtmsError(f"{path} must hold keys and values", "what it may hold: atms config schema")
     return tree
 
 
@@ -202,7 +202,7 @@ def parse(text: str, path: str) -> Config:
     try:
         return settings_schema.parse(tree)
     except ValueError as error:
-        raise AtmsError(f"{path}: {error}", "see docs/reference/configuration.md") from error
+        raise AtmsError(f"{path}: {error}", "what it may hold: atms config schema") from error
 
 
 def _fingerprint_of(status: os.stat_result) -> list[int]:

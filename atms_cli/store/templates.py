@@ -25,7 +25,7 @@ DEFAULT_FILE = join(dirname(__file__), "default_prompt.md")
 _MOST_BYTES = 1_000_000
 #: What can go wrong while a template is filled in beside Jinja's own errors.
 _MISHAPS = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
-_HINT = "what a template may name: docs/reference/prompts.md; see what comes of it: atms task show ID --prompt"
+_HINT = "mend the template, and see what comes of it: atms task show ID --prompt"
 
 
 class Templates:
