@@ -146,8 +146,11 @@ class Loop:
         ended = self._desk.gather(ended)
         with self._ws.store.writing("atms run") as tx:
             starts = self._desk.turn(tx, ended, room=self._room)
+            # Here, for what is read further down may bring more news, and those have to wake us.
+            has_news = self._ws.store.take_news()
         self._send(self._desk.orders(starts))
-        self._end_stale()
+        if self._roadmap.take_changes() or has_news:
+            self._end_stale()
         self._desk.clean_up()
         self._desk.apart.merge()
         self._ended += self._desk.unstartable
@@ -295,9 +298,8 @@ class Loop:
 
     def _end_stale(self) -> None:
         """End the commands of tasks that others have taken away meanwhile, or the roadmap has."""
-        is_changed = self._roadmap.take_changes()
         # What another clone decided may be older than our newest event, so only the tasks themselves can tell.
-        for process in self._desk.stale() if self._ws.store.take_news() or is_changed else ():
+        for process in self._desk.stale():
             self._keeper.kill(process, "its task was taken away")
 
     def _reload_settings(self) -> None:

@@ -126,6 +126,7 @@ class Index:
 
         The caller commits nothing: it is one transaction of its own.
         """
+        before = self._seen
         try:
             self._prepare_for_writing()
             known = self.positions() if self._is_of_this_version() else None
@@ -140,7 +141,7 @@ class Index:
             self.connection.close()
             self.connection = self._replace_damaged(error)
             return self.catch_up()
-        self.has_news |= known != self._seen
+        self.has_news |= known != before
         self._seen = known
         return known
 

@@ -17,7 +17,9 @@ from atms_cli.domain import decisions
 from atms_cli.errors import AtmsError
 from atms_cli.store import bulk, sql, transaction
 from atms_cli.store.eventstore import EventStore, in_directory
-from atms_cli.store.index import Index
+from atms_cli.store.index import MEMORY, Index
+from atms_cli.store.journal import Journal
+from atms_cli.store.lock import Lock
 from atms_cli.store.memory import in_memory
 from tests.fakes import CountingIds, FakeClock, add, change, contents, order, record
 
@@ -418,3 +420,10 @@ def test_news_is_what_others_wrote_however_it_was_read(tmp_path: Path) -> None:
     add(theirs, "t6")
     assert ours.reading().task("t6")
     assert ours.has_news(), "they have put it into the index, and we have read it there"
+    ours.reading()
+    add(ours, "t7")
+    ours.take_news()
+    journal = Journal(str(tmp_path), theirs.journal.own_replica)
+    add(EventStore(journal, Index(MEMORY, journal), Lock(str(tmp_path / "lock")), FakeClock()), "t8")
+    assert ours.reading().task("t8")
+    assert (ours.has_news(), ours.take_news()) == (True, True), "it was in the journal alone, and we have read it there"
