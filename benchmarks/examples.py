@@ -152,7 +152,7 @@ SKIPPED = {
 }
 _STAGES: dict[str, tuple[str, ...]] = {
     "queued": (), "draft": ("draft",), "started": ("started",), "failed": ("started", "failed"),
-    "completed": ("started", "completed"), "submitted": ("started", "submitted"),
+    "completed": ("started", "completed"), "submitted": ("started", "review_requested"),
 }  # fmt: skip
 _APPROVED = 5
 

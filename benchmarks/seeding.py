@@ -109,7 +109,7 @@ def _life(task_id: str, fields: JsonObject, stages: Sequence[str], *, agent: str
         "renewed": {"lease": lease},
         "started": {"assigned_agent": agent, "attempts": 1, "run": None},
         "validating": {},
-        "submitted": {"result": {"by": agent}, "reason": "waits for a person"},
+        "review_requested": {"result": {"by": agent}, "reason": "waits for a person", "run": None},
         "completed": {"result": {"by": agent}, "run": None},
         "failed": {"reason": "it did not work", "result": None, "run": None},
         "cancelled": {"reason": "not needed"},
