@@ -96,6 +96,16 @@ def _record(workspace: OpenWorkspace, count: int, life: Callable[[int], list[Fac
             tx.record(facts)
 
 
+#: What gates said of which one waits for the word of a person.
+_AWAITED: JsonObject = {
+    "passed": False,
+    "gates": [
+        {
+            "name": "eyes", "kind": "review", "status": "waiting", "required": True, "exit_code": None, "duration_s": 0.0,
+            "findings": [], "tests": None, "coverage": None, "log": None, "reason": "waits for a person",
+        }
+    ],
+}  # fmt: skip
 _FULL = ("claimed", "updated", "renewed", "started", "validating", "completed")
 
 
@@ -109,7 +119,11 @@ def _life(task_id: str, fields: JsonObject, stages: Sequence[str], *, agent: str
         "renewed": {"lease": lease},
         "started": {"assigned_agent": agent, "attempts": 1, "run": None},
         "validating": {},
-        "review_requested": {"result": {"by": agent}, "reason": "waits for a person", "run": None},
+        "review_requested": {
+            "result": {"by": agent, "validation": _AWAITED},
+            "reason": "waits for a person",
+            "run": None,
+        },
         "completed": {"result": {"by": agent}, "run": None},
         "failed": {"reason": "it did not work", "result": None, "run": None},
         "cancelled": {"reason": "not needed"},
