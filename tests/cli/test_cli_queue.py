@@ -52,7 +52,7 @@ def unchanged(atms: Atms, *words: str, code: int, says: str, hint: str = "") -> 
     ],
 )
 def test_settings_that_make_no_sense_are_refused(atms: Atms, key: str, value: str, says: str) -> None:
-    unchanged(atms, "queue", "set", key, value, code=1, says=says, hint="configuration.md")
+    unchanged(atms, "queue", "set", key, value, code=1, says=says, hint="what it may hold: atms config schema")
 
 
 @pytest.mark.parametrize(
